@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `nyala`, also `python -m nyala`: reads the command line, and hands over to the module that does the work.
+
+Imports nothing heavy before a command is chosen, so that `nyala --help` is quick.
+Start at main.
+"""
+
+import argparse
+import difflib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from nyala.engines import Engine
+
+__all__ = ["main"]
+
+PICTURE = "nyala-demo.png"
+MAX_SEED = 2**32 - 1
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors say where to read on."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments name; returns the exit status (0 well, 1 failed, 2 called wrongly, 130 interrupted)."""
+    parser, commands = make_parser()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        parser.print_help()
+        return 0
+    if not given[0].startswith("-") and given[0] not in commands:
+        parser.error(f"there is no command {given[0]!r}{suggestion(given[0], list(commands))}")
+    options = parser.parse_args(given)
+    try:
+        return options.run(options, commands[options.command])
+    except KeyboardInterrupt:
+        print("\nnyala: interrupted", file=sys.stderr)
+        return 130
+
+
+def suggestion(word: str, choices: list[str]) -> str:
+    """What to say after an unknown word.
+
+    >>> suggestion("dmeo", ["demo", "info"])
+    "; did you mean 'demo'?"
+    """
+    close = difflib.get_close_matches(word, choices, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; the commands are {', '.join(choices)}"
+
+
+def make_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the whole command line, and the parser of each command."""
+    import nyala
+
+    parser = Parser(
+        prog="nyala",
+        description="Nyala: deep learning with the Keras API, on the array engine of your choice.",
+        epilog="examples:\n  nyala demo                   train a network on handwritten digits and look at the result\n"
+        "  nyala demo --engine torch    the same, computed by PyTorch\n"
+        "  nyala demo --help            all options of a command",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"nyala {nyala.__version__}")
+    subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+
+    demo = subparsers.add_parser(
+        "demo",
+        help="train a network on handwritten digits and show how well it reads",
+        description="Train a small convolutional network on 1,437 handwritten digits that ship with Nyala, test it on 360 others, and\n"
+        "show the accuracy, which digits it confuses and, with matplotlib, a picture of the learning curves and the digits.",
+        epilog=f"examples:\n  nyala demo --epochs 5 --quiet\n  nyala demo --engine torch --output digits.png\n\n"
+        f"An existing picture is never replaced: the next free name is used ({PICTURE}, nyala-demo-2.png, ...).",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    demo.add_argument("--epochs", type=positive, default=20, metavar="N", help="passes over the training images (default: 20)")
+    demo.add_argument("--seed", type=seed, default=0, metavar="N", help="for initial weights, shuffles and dropout (default: 0)")
+    demo.add_argument("--engine", metavar="NAME", help="which engine computes: a name that 'nyala info' lists (default: the configured one)")
+    demo.add_argument("--output", type=picture_path, metavar="PATH", help=f"the picture: a .png file or a folder (default: ./{PICTURE})")
+    demo.add_argument("--quiet", action="store_true", help="print the result only")
+    demo.set_defaults(run=run_demo)
+
+    info = subparsers.add_parser(
+        "info",
+        help="show versions, engines with their devices, and settings",
+        description="Show the versions of Nyala and what it stands on, which engines work here and on which devices, and the settings.\n"
+        "Loads each engine to find out. Paste this into a bug report.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    info.set_defaults(run=run_info)
+    return parser, {"demo": demo, "info": info}
+
+
+def run_demo(options: argparse.Namespace, parser: Parser) -> int:
+    """`nyala demo`: check everything that can go wrong first, then train."""
+    has_matplotlib = importlib.util.find_spec("matplotlib") is not None
+    if options.output and not has_matplotlib:
+        parser.error("argument --output: a picture needs matplotlib, which is not installed here; install it: pip install matplotlib")
+
+    from nyala import engines
+
+    try:
+        if options.engine is not None:
+            engines.set_backend(options.engine)
+        found = ability(engines.current())
+    except (ValueError, ImportError) as error:
+        parser.error(str(error))
+    if found != "trains":
+        able = " or ".join(f"--engine {name}" for name in engines.available_engines() if can_train(name))
+        parser.error(f"engine {engines.current_name()!r} {found}, so it cannot train; choose one that does: {able}")
+
+    from nyala.demo import demo
+
+    demo(options.epochs, options.seed, (options.output or Path(PICTURE)) if has_matplotlib else None, options.quiet)
+    if not has_matplotlib:
+        print("picture: none, since matplotlib is not installed (pip install matplotlib)")
+    return 0
+
+
+def ability(engine: "Engine") -> str:
+    """What this engine can do, in two or three words."""
+    try:
+        engine.to_numpy(engine.asarray(1.0))
+    except TypeError:
+        return "computes shapes only"
+    return "trains" if engine.differentiable else "computes no gradients"
+
+
+def can_train(name: str) -> bool:
+    """Whether the engine of this name is installed and trains."""
+    from nyala import engines
+
+    try:
+        return ability(engines.get_engine(name)) == "trains"
+    except ImportError:
+        return False
+
+
+def run_info(options: argparse.Namespace, parser: Parser) -> int:
+    """`nyala info`: one fact a line."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    import nyala
+    from nyala import engines
+
+    def version_of(package: str) -> str:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            return "not installed"
+
+    print(f"nyala {nyala.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    print("\npackages")
+    for package in ("numpy", "jax", "torch", "h5py", "rich", "matplotlib"):
+        print(f"  {package:<12} {version_of(package)}")
+    print(f"\nengines (* is the one in force, default {engines.DEFAULT})")
+    for name in engines.available_engines():
+        mark = "*" if name == engines.current_name() else " "
+        try:
+            engine = engines.get_engine(name)
+        except ImportError as error:
+            print(f"{mark} {name:<12} not usable: {' '.join(str(error).split())}")
+        else:
+            print(f"{mark} {name:<12} {ability(engine)}; devices {', '.join(engine.devices())}")
+    print("\nsettings")
+    for setting in ("floatx", "epsilon", "image_data_format"):
+        print(f"  {setting:<18} {getattr(nyala.config, setting)()}")
+    return 0
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    return _integer(text, 1, None)
+
+
+def seed(text: str) -> int:
+    """A whole number that every generator takes as a seed."""
+    return _integer(text, 0, MAX_SEED)
+
+
+def _integer(text: str, low: int, high: int | None) -> int:
+    wanted = f"a whole number of at least {low}" if high is None else f"a whole number from {low} to {high}"
+    try:
+        number = int(text)
+    except ValueError:
+        number = low - 1
+    if number < low or (high is not None and number > high):
+        raise argparse.ArgumentTypeError(f"needs {wanted}, got {text!r}")
+    return number
+
+
+def picture_path(text: str) -> Path:
+    """Where to write the picture: a folder that exists, or a .png file in one."""
+    path = Path(text)
+    if path.is_dir():
+        return path / PICTURE
+    if path.suffix.lower() != ".png":
+        raise argparse.ArgumentTypeError(f"needs a folder that exists or a file name ending in .png, got {text!r}")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"needs a folder that exists, got {str(path.parent)!r}; make it first")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

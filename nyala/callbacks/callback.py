@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Callback: the hooks, all empty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Logs = dict[str, Any] | None
+
+
+class Callback:
+    """Code that runs between steps. Subclass it and write the hooks you need.
+
+    Attributes:
+        model: the model that is trained.
+        params: {"verbose", "epochs", "steps"}.
+
+    Hooks of batches are only called, and logs per batch only computed, for callbacks that define them: a callback without them costs nothing in a step.
+
+    >>> class Say(Callback):
+    ...     def on_epoch_end(self, epoch, logs=None):
+    ...         print(f"epoch {epoch} done")
+    >>> Say().on_epoch_end(0)
+    epoch 0 done
+    """
+
+    def __init__(self) -> None:
+        self.model: Any = None
+        self.params: dict[str, Any] = {}
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        self.params = params
+
+    def set_model(self, model: Any) -> None:
+        self.model = model
+
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Old name of on_train_batch_begin."""
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Old name of on_train_batch_end."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Before an epoch of training."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """After an epoch; logs hold the loss and the metrics, those of validation with val_ in front."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Before a training step."""
+        self.on_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """After a training step; logs hold the running loss and metrics of the epoch."""
+        self.on_batch_end(batch, logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Before a step of evaluate or validation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """After a step of evaluate or validation."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Before a step of predict."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """After a step of predict; logs["outputs"] holds the predictions."""
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """At the start of fit."""
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """At the end of fit; logs are those of the last epoch."""
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """At the start of evaluate or validation."""
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """At the end of evaluate or validation."""
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        """At the start of predict."""
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        """At the end of predict."""
+
+
+BATCH_HOOKS = {
+    "train": ("on_train_batch_begin", "on_train_batch_end", "on_batch_begin", "on_batch_end"),
+    "test": ("on_test_batch_begin", "on_test_batch_end"),
+    "predict": ("on_predict_batch_begin", "on_predict_batch_end"),
+}
+
+
+def wants_batches(callback: Any, mode: str) -> bool:
+    """Whether a callback defines a hook of batches for this mode, on its class or on the object."""
+    return any(name in callback.__dict__ or getattr(type(callback), name, None) is not getattr(Callback, name) for name in BATCH_HOOKS[mode])

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Process-wide settings: floatx, epsilon and the image data format, from ~/.nyala/nyala.json where it exists."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import pathlib
+from typing import Any
+
+from nyala.core.errors import ArgumentError
+
+FLOATS = ("float16", "bfloat16", "float32", "float64")
+FORMATS = ("channels_last", "channels_first")
+
+
+@functools.cache
+def _settings() -> dict[str, Any]:
+    """Defaults, overridden by the settings file."""
+    settings = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+    path = pathlib.Path(os.environ.get("NYALA_HOME", "~/.nyala")).expanduser() / "nyala.json"
+    if path.is_file():
+        settings.update({k: v for k, v in json.loads(path.read_text(encoding="utf-8")).items() if k in settings})
+    return settings
+
+
+def floatx() -> str:
+    """Default float dtype of new variables and of converted Python floats.
+
+    >>> floatx()
+    'float32'
+    """
+    return _settings()["floatx"]
+
+
+def set_floatx(value: str) -> None:
+    """Set the default float dtype: "float16", "bfloat16", "float32" or "float64"."""
+    if value not in FLOATS:
+        raise ArgumentError("set_floatx(value)", need=f"one of {FLOATS}", got=repr(value), fix='use "float32" unless you know otherwise')
+    if value == "float64":
+        from nyala.core.dtypes import allow_64_bits
+
+        allow_64_bits()
+    _settings()["floatx"] = value
+
+
+def epsilon() -> float:
+    """The small number that keeps divisions and logarithms finite.
+
+    >>> epsilon()
+    1e-07
+    """
+    return _settings()["epsilon"]
+
+
+def set_epsilon(value: float) -> None:
+    """Set the small number that keeps divisions and logarithms finite."""
+    if not 0 < float(value) < 1:
+        raise ArgumentError("set_epsilon(value)", need="a number between 0 and 1", got=repr(value))
+    _settings()["epsilon"] = float(value)
+
+
+def image_data_format() -> str:
+    """Default position of the channels axis: "channels_last" or "channels_first"."""
+    return _settings()["image_data_format"]
+
+
+def set_image_data_format(data_format: str) -> None:
+    """Set the default position of the channels axis."""
+    _settings()["image_data_format"] = standardize_data_format(data_format)
+
+
+def standardize_data_format(data_format: str | None) -> str:
+    """The given format, or the default for None; anything else is refused.
+
+    >>> standardize_data_format(None)
+    'channels_last'
+    """
+    if data_format is None:
+        return image_data_format()
+    if data_format not in FORMATS:
+        raise ArgumentError("data_format", need=f"one of {FORMATS}", got=repr(data_format))
+    return data_format

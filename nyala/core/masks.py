@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masks travel beside tensors, in a table of this module keyed by identity; no attribute is set on a foreign tensor, and an entry dies with its tensor."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+_table: dict[int, tuple[weakref.ref, Any]] = {}
+
+
+def set_mask(tensor: Any, mask: Any) -> None:
+    """Say which positions of the tensor count: mask is a bool tensor over its first axes; None removes it."""
+    key = id(tensor)
+    if mask is None:
+        _table.pop(key, None)
+        return
+    try:
+        _table[key] = (weakref.ref(tensor, lambda _: _table.pop(key, None)), mask)
+    except TypeError:  # a type without weak references cannot carry a mask
+        _table.pop(key, None)
+
+
+def get_mask(tensor: Any) -> Any:
+    """The mask of the tensor, or None. Costs one test when no mask is in use."""
+    if not _table:
+        return None
+    entry = _table.get(id(tensor))
+    return entry[1] if entry is not None and entry[0]() is tensor else None

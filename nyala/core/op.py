@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""@op, the boundary of every public op, and conversion to tensors.
+
+The decorator reads the signature once: parameters annotated `Tensor` are converted, `Sequence[Tensor]` are lists of tensors; `promote` says how dtypes
+combine. A call on symbolic tensors becomes a node of a graph; a call on tensors goes straight to the body, or to the engine's shortcut for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from nyala.core import dtypes
+from nyala.core.errors import AxisError, DTypeError, NyalaError
+from nyala.core.variable import Variable
+from nyala.engines import current, engine
+from nyala.engines.protocol import Tensor
+
+SCALARS = (bool, int, float)
+
+
+def convert(value: Any, dtype: str | None = None) -> Tensor:
+    """value as a tensor of the current engine: tensors as they are, variables by their value, Python floats as floatx, ints as int32."""
+    here = current()
+    if isinstance(value, Variable):
+        value = value.value
+    if here.is_tensor(value):
+        return value if dtype is None or here.dtype(value) == here.canonical_dtype(dtype) else here.cast(value, here.canonical_dtype(dtype))
+    if dtype is None:
+        if isinstance(value, (bool, int, float, complex)):
+            dtype = _scalar_dtype(value)
+        elif isinstance(value, (list, tuple)):
+            return _convert_list(value)
+    if isinstance(value, str) or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "OUS") or value is None:
+        raise DTypeError("a tensor", need="numbers", got=_describe(value), fix="encode strings as integers first, and pass arrays of one numeric dtype")
+    return here.asarray(value, dtype)
+
+
+def _scalar_dtype(value: Any) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int32" if -(2**31) <= value < 2**31 else "int64"
+    return dtypes.settle("float") if isinstance(value, float) else "complex64"
+
+
+def _convert_list(value: Sequence) -> Tensor:
+    """A nested list: of numbers through NumPy, of tensors by stacking."""
+    here = current()
+    if any(here.is_tensor(v) or isinstance(v, Variable) for v in value):
+        from nyala.ops import stack
+
+        return stack(list(value))
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise DTypeError("a tensor", need="lists of equal length", got="a ragged list", fix="pad the rows to one length") from error
+    if array.dtype.kind in "OUS":
+        if array.dtype.kind == "O":
+            from nyala.ops import stack
+
+            return stack([convert(v) for v in value])
+        raise DTypeError("a tensor", need="numbers", got="a list of strings", fix="encode strings as integers first")
+    if array.dtype == np.float64:
+        return here.asarray(array, dtypes.settle("float"))
+    if array.dtype == np.int64 and (array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)):
+        return here.asarray(array, "int32" if array.size else dtypes.settle("float"))
+    return here.asarray(array)
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, Variable) or current().is_tensor(value):
+        shape = value.shape if isinstance(value, Variable) else current().shape(value)
+        return f"{dtypes.standardize_dtype(value.dtype)} {tuple(shape)}"
+    if isinstance(value, (np.ndarray, np.generic)):
+        return f"array {value.dtype} {value.shape}"
+    if isinstance(value, (list, tuple)):
+        return f"{type(value).__name__} of {len(value)}: " + ", ".join(map(_describe, value[:4])) + (", ..." if len(value) > 4 else "")
+    text = repr(value)
+    return text if len(text) < 60 else text[:57] + "..."
+
+
+def promote(values: Sequence[Any], mode: str, keep_scalars: bool = False) -> list[Any]:
+    """Tensors, and Python scalars (weak), in one dtype: "same" their common one, "float" the same but never an integer or bool.
+
+    keep_scalars leaves Python numbers that the common dtype can hold as they are, as elementwise primitives take them."""
+    here = current()
+    found: set[str] = set()
+    for value in values:
+        if type(value) in SCALARS:
+            found.add("bool" if type(value) is bool else "int" if type(value) is int else "float")
+        elif value is not None:
+            found.add(here.dtype(value))
+    if not found:
+        return list(values)
+    dtype = found.pop() if len(found) == 1 else dtypes.promote(*found)
+    dtype = dtypes.settle(dtype)
+    if mode == "float" and not (dtypes.is_float(dtype) or dtypes.is_complex(dtype)):
+        dtype = dtypes.settle("float")
+    dtype = here.canonical_dtype(dtype)
+    kind = (bool, int) if dtypes.is_integer(dtype) else (bool,) if dtype == "bool" else SCALARS
+    kept = keep_scalars and any(value is not None and type(value) not in SCALARS for value in values)
+    result = []
+    for value in values:
+        if value is None or (kept and type(value) in kind):
+            result.append(value)
+        elif type(value) in SCALARS:
+            result.append(here.asarray(value, dtype))
+        else:
+            result.append(value if here.dtype(value) == dtype else here.cast(value, dtype))
+    return result
+
+
+def op(function: Callable | None = None, *, promote: str | None = None, scalars: bool = False) -> Any:
+    """Make a function of tensors a public op.
+
+    Args:
+        promote: None converts only; "same" brings all tensors to their common dtype (Keras's rules, Python scalars weak); "float" also makes integers floatx.
+        scalars: hand Python scalars to the body as they are, where the common dtype can hold them.
+
+    The op has the attributes `composed` (the same without the engine's shortcut, for tests), `function` (the bare body) and `name`.
+    """
+    if function is None:
+        return functools.partial(op, promote=promote, scalars=scalars)
+    from nyala.core.symbolic import Symbolic, contains_symbolic, record
+
+    parameters = list(inspect.signature(function).parameters.values())
+    tensors = [(i, p.name) for i, p in enumerate(parameters) if str(p.annotation).startswith("Tensor")]
+    lists = [(i, p.name) for i, p in enumerate(parameters) if str(p.annotation).startswith(("Sequence[Tensor", "list[Tensor"))]
+    starred = next((i for i, p in enumerate(parameters) if p.kind is p.VAR_POSITIONAL and str(p.annotation).startswith("Tensor")), None)
+    name, mode = function.__name__, promote
+
+    def prepare(args: tuple, kwargs: dict) -> tuple[list, dict]:
+        """Arguments with tensors converted and promoted."""
+        ready, places, group = list(args), [], []
+        for i, parameter in tensors:
+            if i < len(ready):
+                if i == starred:
+                    places.extend(range(i, len(ready)))
+                    break
+                if ready[i] is not None:
+                    places.append(i)
+            elif kwargs.get(parameter) is not None:
+                places.append(parameter)
+        for place in places:
+            store = ready if isinstance(place, int) else kwargs
+            value = store[place]
+            if not (mode and type(value) in SCALARS):
+                store[place] = value = convert(value)
+            group.append(value)
+        for i, parameter in lists:
+            store, place = (ready, i) if i < len(ready) else (kwargs, parameter)
+            if place == parameter and parameter not in kwargs:
+                continue
+            if not isinstance(store[place], (list, tuple)):
+                store[place] = convert(store[place])
+                continue
+            items = [v if mode and type(v) in SCALARS else convert(v) for v in store[place]]
+            store[place] = items
+            if mode:
+                store[place] = _promote(items, mode)
+        if mode and group:
+            for place, value in zip(places, _promote(group, mode, scalars), strict=True):
+                (ready if isinstance(place, int) else kwargs)[place] = value
+        return ready, kwargs
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for value in args:
+            if isinstance(value, Symbolic) or (isinstance(value, (list, tuple)) and contains_symbolic(value)):
+                return record(call, args, kwargs)
+        if kwargs:
+            for value in kwargs.values():
+                if isinstance(value, Symbolic) or (isinstance(value, (list, tuple)) and contains_symbolic(value)):
+                    return record(call, args, kwargs)
+        try:
+            ready, kwargs = prepare(args, kwargs)
+            shortcut = current().fast.get(name)
+            if shortcut is not None:
+                result = shortcut(*ready, **kwargs)
+                if result is not NotImplemented:
+                    return result
+            return function(*ready, **kwargs)
+        except Exception as error:
+            _add_context(error, name, args, kwargs)
+            raise
+
+    def composed(*args: Any, **kwargs: Any) -> Any:
+        ready, kwargs = prepare(args, kwargs)
+        return function(*ready, **kwargs)
+
+    call.composed, call.function, call.name, call.is_op = composed, function, name, True  # type: ignore[attr-defined]
+    return call
+
+
+_promote = promote
+
+
+def _add_context(error: Exception, name: str, args: tuple, kwargs: dict) -> None:
+    """Say once, on the innermost op, what it was called with."""
+    if not isinstance(error, NyalaError) and not getattr(error, "__notes__", None):
+        shown = [_describe(v) for v in args] + [f"{k}={_describe(v)}" for k, v in kwargs.items()]
+        error.add_note(f"in ops.{name}({', '.join(shown)})")
+
+
+def normalize_axis(axis: Any, ndim: int, name: str = "axis") -> int:
+    """The axis counted from 0; an axis that does not exist is refused.
+
+    >>> normalize_axis(-1, 3)
+    2
+    """
+    if isinstance(axis, (np.integer,)):
+        axis = int(axis)
+    if not isinstance(axis, int) or isinstance(axis, bool) or not -ndim <= axis < ndim:
+        raise AxisError(name, need=f"an axis in [{-ndim}, {ndim})", got=f"{axis!r}", why=f"the tensor has {ndim} axes")
+    return axis % ndim
+
+
+def normalize_axes(axis: Any, ndim: int, name: str = "axis") -> tuple[int, ...]:
+    """Sorted axes from one axis, several, or None for all.
+
+    >>> normalize_axes((-1, 0), 3), normalize_axes(None, 2)
+    ((0, 2), (0, 1))
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    axes = [normalize_axis(a, ndim, name) for a in (axis if isinstance(axis, (list, tuple)) else (axis,))]
+    if len(set(axes)) != len(axes):
+        raise AxisError(name, need="axes that differ", got=f"{axis!r}")
+    return tuple(sorted(axes))
+
+
+# Python operators of variables and symbolic tensors: method -> (op, operands swapped)
+OPERATORS = {
+    "__neg__": ("negative", False), "__pos__": ("identity", False), "__abs__": ("absolute", False), "__invert__": ("logical_or_bitwise_not", False),
+    "__getitem__": ("get_item", False), "__round__": ("round", False),
+    **{f"__{p}{short}__": (name, p == "r") for p in ("", "r") for short, name in dict(
+        add="add", sub="subtract", mul="multiply", truediv="true_divide", floordiv="floor_divide", mod="mod", pow="power", matmul="matmul",
+        lshift="left_shift", rshift="right_shift").items()},
+    **{f"__{p}{short}__": (name, p == "r") for p in ("", "r") for short, name in {"and": "logical_or_bitwise_and", "or": "logical_or_bitwise_or", "xor": "logical_or_bitwise_xor"}.items()},
+    "__eq__": ("equal", False), "__ne__": ("not_equal", False), "__lt__": ("less", False), "__le__": ("less_equal", False),
+    "__gt__": ("greater", False), "__ge__": ("greater_equal", False),
+}  # fmt: skip
+
+
+def apply_operator(name: str, x: Any, *others: Any, swapped: bool = False) -> Any:
+    """What a Python operator on a variable or symbolic tensor does: the op of that name."""
+    from nyala import ops
+
+    if name.startswith("logical_or_bitwise_"):
+        rest = name.removeprefix("logical_or_bitwise_")
+        logical = all(type(v) is bool or dtypes.standardize_dtype(v.dtype) == "bool" for v in (x, *others) if hasattr(v, "dtype") or type(v) is bool)
+        name = ("logical_" if logical else "bitwise_") + rest
+    function = getattr(ops, name)
+    return function(*others, x) if swapped else function(x, *others)
+
+
+def install_operators(kind: type) -> None:
+    """Give a class of tensors Python's operators, as ops."""
+    for method, (name, swapped) in OPERATORS.items():
+
+        def operate(self: Any, *others: Any, _name: str = name, _swapped: bool = swapped) -> Any:
+            return apply_operator(_name, self, *others, swapped=_swapped)
+
+        setattr(kind, method, operate)
+
+
+install_operators(Variable)
+
+__all__ = ["convert", "engine", "normalize_axes", "normalize_axis", "op", "promote"]

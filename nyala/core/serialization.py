@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Objects as configs of plain values and back, in Keras's format. A config can only name what is public here, registered, or handed over by the caller."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import functools
+import importlib
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from nyala.core import dtypes
+from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed
+from nyala.core.variable import Variable
+from nyala.engines import current
+
+_registered: dict[str, Any] = {}
+_registered_names: dict[Any, str] = {}
+
+# Package of the library -> the name that configs use for it, as Keras does.
+PUBLIC = {
+    f"nyala.{part}": f"keras.{part}" for part in ("activations", "constraints", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers", "random", "ops")
+}
+
+
+class _Custom(threading.local):
+    def __init__(self) -> None:
+        self.scopes: list[Mapping[str, Any]] = []
+
+
+_custom = _Custom()
+
+
+@contextlib.contextmanager
+def custom_object_scope(custom_objects: Mapping[str, Any] | None) -> Iterator[None]:
+    """Inside, configs may name these objects: {"MyLayer": MyLayer, ...}."""
+    _custom.scopes.append(dict(custom_objects or {}))
+    try:
+        yield
+    finally:
+        _custom.scopes.pop()
+
+
+CustomObjectScope = custom_object_scope
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The registered objects by name; what is put in becomes known."""
+    return _registered
+
+
+def register_keras_serializable(package: str = "Custom", name: str | None = None) -> Callable:
+    """Decorator: configs may name this class or function, as "package>name".
+
+    >>> @register_keras_serializable("docs")
+    ... class Twice: ...
+    >>> get_registered_name(Twice)
+    'docs>Twice'
+    """
+
+    def decorate(target: Any) -> Any:
+        registered = f"{package}>{name or target.__name__}"
+        if inspect.isclass(target) and not hasattr(target, "get_config") and not hasattr(target, "__call__"):
+            pass
+        _registered[registered] = target
+        _registered_names[target] = registered
+        return target
+
+    return decorate
+
+
+def get_registered_name(target: Any) -> str:
+    """The name under which target was registered, else its own name."""
+    return _registered_names.get(target, target.__name__) if isinstance(target, (type,)) or callable(target) else str(target)
+
+
+def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None) -> Any:
+    """The object of this name among those of the caller, of the scopes in force and registered; None if there is none."""
+    for table in (custom_objects or {}, *reversed(_custom.scopes), _registered, module_objects or {}):
+        for key in (name, name.rpartition(">")[2]):
+            if key in table:
+                return table[key]
+    return next((target for key, target in _registered.items() if key.rpartition(">")[2] == name), None)
+
+
+def public_place(kind: Any) -> tuple[str, str] | None:
+    """(module, name) under which configs name a class or function of this library; None for anything else.
+
+    >>> import nyala
+    >>> public_place(nyala.layers.Dense)
+    ('keras.layers', 'Dense')
+    """
+    module, name = getattr(kind, "__module__", ""), getattr(kind, "__name__", "")
+    if name in ("Sequential", "Model") and module.startswith("nyala.models"):
+        return "keras", name
+    if name == "Functional" and module.startswith("nyala.models"):
+        return "keras.src.models.functional", name
+    if name in ("DTypePolicy", "FloatDTypePolicy", "DTypePolicyMap") and module.startswith("nyala.dtype_policies"):
+        return "keras" if name == "DTypePolicy" else "keras.dtype_policies", name
+    package = ".".join(module.split(".")[:2])
+    if "optimizers.schedules" in module:
+        return "keras.optimizers.schedules", name
+    return (PUBLIC[package], name) if package in PUBLIC else None
+
+
+def serialize_keras_object(value: Any) -> Any:
+    """Anything public as plain values: numbers, strings, lists and dicts.
+
+    Raises: TypeError for an object without get_config, and for a lambda.
+
+    >>> import nyala
+    >>> serialize_keras_object(nyala.initializers.Zeros())
+    {'module': 'keras.initializers', 'class_name': 'Zeros', 'config': {}, 'registered_name': None}
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, bytes):
+        return {"class_name": "__bytes__", "value": value.decode("latin-1")}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple):
+        return {"class_name": "__tuple__", "items": [serialize_keras_object(v) for v in value]}
+    if isinstance(value, list):
+        return [serialize_keras_object(v) for v in value]
+    if isinstance(value, dict):
+        return {k: serialize_keras_object(v) for k, v in value.items()}
+    if value is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": None}
+    if isinstance(value, slice):
+        return {"class_name": "__slice__", "config": {k: serialize_keras_object(getattr(value, k)) for k in ("start", "stop", "step")}}
+    if isinstance(value, np.dtype):
+        return value.name
+    if isinstance(value, np.ndarray):
+        return {"class_name": "__numpy__", "config": {"value": value.tolist(), "dtype": value.dtype.name}}
+    from nyala.core.symbolic import Symbolic
+
+    if isinstance(value, Symbolic):
+        node = value.node
+        history = [node.operation.name, node.index, value.tensor_index] if node else None
+        return {"class_name": "__keras_tensor__", "config": {"shape": list(value.shape), "dtype": value.dtype, "keras_history": history}}
+    if isinstance(value, Variable) or current().is_tensor(value):
+        array = value.numpy() if isinstance(value, Variable) else current().to_numpy(value)
+        return {"class_name": "__tensor__", "config": {"value": array.tolist(), "dtype": dtypes.standardize_dtype(array.dtype)}}
+    if inspect.isfunction(value) or inspect.isbuiltin(value) or getattr(value, "is_op", False):
+        return _serialize_function(value)
+    if isinstance(value, type):
+        place = public_place(value)
+        return {"module": place[0] if place else value.__module__, "class_name": "__type__" if place is None else place[1], "config": value.__name__, "registered_name": get_registered_name(value)}
+    if not hasattr(value, "get_config"):
+        raise ArgumentTypeError(
+            "a config", need="plain values and objects with a method get_config()", got=f"{type(value).__name__}", fix=f"give {type(value).__name__} get_config and from_config"
+        )
+    place = public_place(type(value))
+    config = {k: v for k, v in value.get_config().items()}
+    result = {
+        "module": place[0] if place else type(value).__module__,
+        "class_name": type(value).__name__,
+        "config": _plain(config),
+        "registered_name": None if place else get_registered_name(type(value)),
+    }
+    if hasattr(value, "get_build_config") and (build := value.get_build_config()):
+        result["build_config"] = _plain(build)
+    return result
+
+
+def _plain(value: Any) -> Any:
+    """Config values as plain ones; tuples as lists, as JSON has them."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return serialize_keras_object(value)
+
+
+def _serialize_function(value: Callable) -> Any:
+    name = getattr(value, "__name__", "")
+    if name == "<lambda>":
+        raise ArgumentTypeError("a config", need="a function with a name", got="a lambda", why="a config holds no code", fix="define it with def and register it")
+    place = public_place(value)
+    return {"module": place[0] if place else "builtins", "class_name": "function", "config": name, "registered_name": get_registered_name(value)}
+
+
+def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True, **kwargs: Any) -> Any:
+    """The object that a config describes.
+
+    Args:
+        config: what serialize_keras_object returned, perhaps through JSON.
+        custom_objects: classes and functions the config may name beside the public and the registered ones.
+        safe_mode: kept for Keras's sake; configs never carry code here, and False changes nothing.
+    Raises: ValueError if a name is not found, with near matches.
+    """
+    if custom_objects:
+        with custom_object_scope(custom_objects):
+            return deserialize_keras_object(config)
+    if config is None or isinstance(config, (bool, int, float, str)):
+        return config
+    if isinstance(config, (list, tuple)):
+        return [deserialize_keras_object(v) for v in config]
+    if not isinstance(config, dict):
+        raise ArgumentTypeError("deserialize_keras_object(config)", need="plain values", got=type(config).__name__)
+    if "class_name" not in config or "config" not in config and not str(config["class_name"]).startswith("__"):
+        return {k: deserialize_keras_object(v) for k, v in config.items()}
+    name, inner = config["class_name"], config.get("config")
+    special = _special(name, config, inner)
+    if special is not _NOTHING:
+        return special
+    if name == "function":
+        return find_object(inner, config.get("module"), config.get("registered_name"))
+    kind = find_object(name, config.get("module"), config.get("registered_name"))
+    if not hasattr(kind, "from_config"):
+        raise ArgumentTypeError("deserialize_keras_object", need=f"a class with from_config as {name!r}", got=f"{kind!r}")
+    value = kind.from_config(inner)
+    if config.get("build_config") and hasattr(value, "build_from_config"):
+        value.build_from_config(config["build_config"])
+    return value
+
+
+_NOTHING = object()
+
+
+def _special(name: str, config: dict, inner: Any) -> Any:
+    """Values that JSON has no word for."""
+    if name == "__tuple__":
+        return tuple(deserialize_keras_object(v) for v in config["items"])
+    if name == "__bytes__":
+        return config["value"].encode("latin-1")
+    if name == "__ellipsis__":
+        return ...
+    if name == "__slice__":
+        return slice(*(deserialize_keras_object(inner[k]) for k in ("start", "stop", "step")))
+    if name == "__numpy__":
+        return np.array(inner["value"], dtype=dtypes.numpy_dtype(dtypes.standardize_dtype(inner["dtype"])))
+    if name == "__tensor__":
+        return current().asarray(np.array(inner["value"]), dtypes.standardize_dtype(inner["dtype"]))
+    return _NOTHING
+
+
+@functools.cache
+def _public_package(module: str) -> Any:
+    """The package here that a config means by "keras.layers"; None for modules that are not ours."""
+    parts = module.replace("tf_keras", "keras").replace("tensorflow.keras", "keras").split(".")
+    if parts[0] not in ("keras", "nyala"):
+        return None
+    if parts[1:2] == ["src"]:
+        parts = ["keras", *parts[2:3]]
+    path = ".".join(["nyala", *parts[1:3]]) if len(parts) > 1 else "nyala"
+    try:
+        return importlib.import_module(path)
+    except ImportError:
+        return importlib.import_module("nyala." + parts[1]) if len(parts) > 2 and f"nyala.{parts[1]}" in PUBLIC else None
+
+
+def find_object(name: str, module: str | None = None, registered_name: str | None = None) -> Any:
+    """The class or function that a config names. Raises LookupFailed with near matches and what to write."""
+    for key in (registered_name, name):
+        if key and (found := get_registered_object(key)) is not None:
+            return found
+    packages = [_public_package(module)] if module and module != "builtins" else []
+    if not any(packages):
+        packages = [importlib.import_module(p) for p in ("nyala.layers", "nyala.models", "nyala.activations", "nyala.losses", "nyala.metrics", "nyala.initializers", "nyala.optimizers")]
+        if module not in (None, "builtins") and registered_name:
+            packages = []
+    known: list[str] = []
+    for package in filter(None, packages):
+        public = getattr(package, "__all__", [])
+        known += public
+        if name in public:
+            return getattr(package, name)
+    every = {*known, *_registered, *(key for table in _custom.scopes for key in table)}
+    near = difflib.get_close_matches(name, every, n=3)
+    raise LookupFailed(
+        f"the config of {name!r}",
+        need="a class or function that is public, registered or given",
+        got=f"{name!r} from module {module!r}" + (f"; near: {', '.join(near)}" if near else ""),
+        why="a config is data: nothing is imported because a file names it",
+        fix=f"pass custom_objects={{{name!r}: {name}}}, or put @nyala.saving.register_keras_serializable() above its definition",
+    )
+
+
+def from_identifier(identifier: Any, package: str, kind: type | tuple[type, ...] | None, noun: str) -> Any:
+    """What `get(identifier)` of initializers, losses, ... returns: objects and functions pass, names and configs are looked up in the package.
+
+    Args:
+        identifier: None, a name ("glorot_uniform", "GlorotUniform"), a config, a class, an object or a function.
+        package: where names are looked up, "nyala.initializers".
+        kind: the class of its objects.
+        noun: what to call one in an error.
+    """
+    if identifier is None or (kind and isinstance(identifier, kind)):
+        return identifier
+    if isinstance(identifier, dict):
+        if "class_name" not in identifier:
+            raise ArgumentError(noun, need="a config with 'class_name' and 'config'", got=f"{identifier}")
+        return deserialize_keras_object({"module": package.replace("nyala", "keras"), **identifier} if identifier.get("module") is None else identifier)
+    if isinstance(identifier, str):
+        found = get_registered_object(identifier)
+        module = importlib.import_module(package)
+        if found is None:
+            name = getattr(module, "ALIASES", {}).get(identifier, identifier)
+            found = getattr(module, name) if name in module.__all__ else None
+        if found is None:
+            from nyala.core.names import to_snake_case
+
+            snake = {to_snake_case(public): public for public in reversed(module.__all__)}
+            found = getattr(module, snake[identifier]) if identifier in snake else None
+        if found is None:
+            near = difflib.get_close_matches(identifier, [*module.__all__, *getattr(module, "ALIASES", {})], n=3)
+            raise LookupFailed(noun, need=f"a name known in {package}", got=repr(identifier), fix=f"did you mean {' or '.join(map(repr, near))}?" if near else f"see dir({package})")
+        identifier = found
+    if inspect.isclass(identifier):
+        return identifier()
+    if callable(identifier):
+        return identifier
+    raise ArgumentError(noun, need="a name, a config, an object or a function", got=repr(identifier))

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""jit, value_and_grad and their kin for functions that read and assign variables. Public as nyala.jit, nyala.value_and_grad, ..."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nyala.core import tree
+from nyala.core.op import convert
+from nyala.core.variable import Scope, Variable, state
+from nyala.engines import current, real_engine
+from nyala.engines.protocol import Engine, Tensor
+
+STATIC = (str, bytes, bool, type(None), type, type(...))
+
+
+class Program:
+    """One trace of a stateful function: compiled, with the variables it assigns (whose memory is reused) and those it only reads."""
+
+    def __init__(self, engine: Engine, function: Callable, specs: Any) -> None:
+        self.engine, self.function = engine, function
+        reads, touched, _ = discover(function, *specs)
+        self.written, self.only_read = touched, [v for v in reads if not any(v is w for w in touched)]
+        self.traces = 0
+        self._compile()
+
+    def _compile(self) -> None:
+        variables, number = [*self.written, *self.only_read], len(self.written)
+
+        def pure(written: list[Tensor], only_read: list[Tensor], *args: Any) -> tuple[Any, list[Tensor]]:
+            self.traces += 1
+            with Scope(variables, [*written, *only_read]) as inside:
+                outputs = self.function(*args)
+            known = set(map(id, self.written))
+            self._late = [v for key, v in {**inside.missing, **inside.touched}.items() if key not in known]
+            return outputs, [inside.values[id(v)] for v in variables[:number]]
+
+        self._late: list[Variable] = []
+        self._run = self.engine.compile(pure, donate=(0,))
+
+    def __call__(self, *args: Any) -> Any:
+        if self.traces == 0:
+            self._check_trace(args)
+        outputs, values = self._run([v.stored() for v in self.written], [v.stored() for v in self.only_read], *args)
+        for variable, value in zip(self.written, values, strict=True):
+            variable._stored, variable._owner = value, self.engine
+        return outputs
+
+    def _check_trace(self, args: tuple) -> None:
+        """Trace once; variables that only the real trace found (the spec engine took another way) become arguments, too."""
+        while True:
+            self.engine.eval_shape(self._run, [v.stored() for v in self.written], [v.stored() for v in self.only_read], *args)
+            if not self._late:
+                return
+            self.only_read = [v for v in self.only_read if not any(v is w for w in self._late)]
+            self.written += self._late
+            self._compile()
+
+
+def discover(function: Callable, *specs: Any) -> tuple[list[Variable], list[Variable], Any]:
+    """Variables that a function reads and those it assigns, and its result as a tree of Specs, from running it on shapes.
+
+    specs: trees with Specs for tensors. Code that needs the engine's own tensors is traced by the engine."""
+    from nyala.engines.spec import Spec, infer
+
+    real = real_engine()
+    with Scope() as inside:
+        try:
+            result = infer(function, *specs)
+        except (TypeError, AttributeError):
+            if not real.compiles:
+                raise
+            inside.read.clear()
+            inside.touched.clear()
+            result = real.eval_shape(function, *specs)
+            result = tree.map_structure(lambda leaf: Spec(tuple(leaf.shape), str(leaf.dtype)) if hasattr(leaf, "shape") else leaf, result)
+    return list(inside.read.values()), list(inside.touched.values()), result
+
+
+def repeat(function: Callable, start: Tensor, count: Tensor) -> Any:
+    """function(i) for i in start, ..., start + count - 1: a stateful function, run in one compiled loop where the engine compiles.
+
+    Returns what the last call returned, a tree of tensors. start and count may be computed; on eager engines they are Python ints.
+    """
+    engine = current()
+    if engine.abstract:
+        return function(start)
+    if not engine.compiles:
+        result = None
+        for i in range(int(start), int(start) + int(count)):
+            result = function(i)
+        return result
+    from nyala.engines.spec import Spec
+
+    _, written, outputs = discover(function, Spec((), "int32"))
+    places = [leaf for leaf in tree.flatten(outputs) if isinstance(leaf, Spec)]
+    first = [engine.full(leaf.shape, 0, leaf.dtype) for leaf in places]
+
+    def body(i: Tensor, *carried: Tensor) -> tuple[Tensor, ...]:
+        with Scope(written, carried[len(first) :]) as inside:
+            result = function(i)
+        leaves = [leaf for leaf in tree.flatten(result) if engine.is_tensor(leaf)]
+        return (engine.add(i, 1), *leaves, *(inside.values[id(v)] for v in written))
+
+    end = engine.add(start, count)
+    _, *carried = engine.while_loop(lambda i, *_: engine.less(i, end), body, (start, *first, *(v.value for v in written)))
+    for variable, value in zip(written, carried[len(first) :], strict=True):
+        variable.assign(value)
+    last = iter(carried[: len(first)])
+    return tree.map_structure(lambda leaf: next(last) if isinstance(leaf, Spec) else leaf, outputs)
+
+
+class Compiled:
+    """A stateful function as compiled functions of the engine in force; see jit. New shapes, dtypes, constants or engines mean a new Program."""
+
+    def __init__(self, function: Callable) -> None:
+        functools.update_wrapper(self, function, updated=())
+        self.function = function
+        self.programs: dict[Any, Program] = {}
+
+    @property
+    def traces(self) -> int:
+        """How often the function was traced by an engine."""
+        return sum(program.traces for program in self.programs.values())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        engine = current()
+        if state.scopes or engine.abstract:  # inside another trace
+            return self.function(*args, **kwargs)
+        if not engine.compiles:
+            return engine.compile(self.function)(*args, **kwargs)
+        leaves = tree.flatten([args, kwargs])
+        key = (engine.name, _shape_of([args, kwargs]), tuple(map(_signature, leaves)))
+        dynamic = [convert(leaf) for leaf in leaves if not _is_static(leaf)]
+        program = self.programs.get(key)
+        if program is None:
+            program = self.programs[key] = self._trace(engine, args, kwargs, dynamic)
+        return program(dynamic)
+
+    def _trace(self, engine: Engine, args: tuple, kwargs: dict, dynamic: list) -> Program:
+        from nyala.engines.spec import Spec
+
+        places = tree.map_structure(lambda leaf: leaf if _is_static(leaf) else _PLACE, [list(args), kwargs])
+
+        def on_leaves(supplied: list) -> Any:
+            supply = iter(supplied)
+            ready = tree.map_structure(lambda leaf: next(supply) if leaf is _PLACE else leaf, places)
+            return self.function(*ready[0], **ready[1])
+
+        return Program(engine, on_leaves, [[Spec(tuple(engine.shape(x)), engine.dtype(x)) for x in dynamic]])
+
+
+_PLACE = object()
+
+
+def _is_static(leaf: Any) -> bool:
+    return isinstance(leaf, STATIC) or (callable(leaf) and not isinstance(leaf, Variable) and not hasattr(leaf, "shape"))
+
+
+def _signature(leaf: Any) -> Any:
+    if _is_static(leaf):
+        return leaf
+    return (tuple(leaf.shape), str(leaf.dtype)) if hasattr(leaf, "shape") else type(leaf)
+
+
+def _shape_of(structure: Any) -> Any:
+    """The structure of a tree as something hashable."""
+    if isinstance(structure, dict):
+        return (dict, tuple((key, _shape_of(structure[key])) for key in structure))
+    return (type(structure), tuple(map(_shape_of, structure))) if isinstance(structure, (list, tuple)) else None
+
+
+def jit(function: Callable | None = None) -> Any:
+    """Compile a function that may read and assign variables, for the engine in force.
+
+    Args:
+        function: of trees of tensors, arrays and numbers; strings, bools, None and functions among its arguments are constants of the trace.
+
+    >>> import nyala
+    >>> total = nyala.Variable(0.0)
+    >>> @nyala.jit
+    ... def add(x):
+    ...     return total.assign_add(nyala.ops.sum(x))
+    >>> float(add(nyala.ops.ones(3))), float(add(nyala.ops.ones(3)))
+    (3.0, 6.0)
+    """
+    return jit if function is None else Compiled(function)
+
+
+def value_and_grad(function: Callable, variables: Sequence[Variable], has_aux: bool = True) -> Callable:
+    """Value and gradients of a stateful function: (*args) -> ((loss, aux), gradients in the order of variables).
+
+    Args:
+        function: (*args) -> (loss, aux), or -> loss if has_aux is False; the loss is a scalar. Variables it assigns are assigned afterwards.
+        variables: what to differentiate by.
+    Returns: a function; without aux it returns (loss, gradients). A gradient is 0 where the loss does not depend on the variable.
+
+    >>> import nyala
+    >>> w = nyala.Variable([1.0, 2.0])
+    >>> (loss, _), (g,) = value_and_grad(lambda: (nyala.ops.sum(w * w), None), [w])()
+    >>> float(loss), nyala.ops.convert_to_numpy(g)
+    (5.0, array([2., 4.], dtype=float32))
+    """
+    variables = list(variables)
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        engine = current()
+        assigned: list[Variable] = []
+
+        def pure(values: list[Tensor]) -> Any:
+            with Scope(variables, values) as inside:
+                result = function(*args, **kwargs)
+            loss, aux = result if has_aux else (result, None)
+            assigned[:] = inside.touched.values()
+            call.unused = [v for v in variables if id(v) not in inside.read]  # type: ignore[attr-defined]
+            return loss, (aux, [inside.values[id(v)] for v in assigned])
+
+        values = [variable.value for variable in variables] if not engine.abstract else [engine.full(v.shape, 0, v.dtype) for v in variables]
+        (loss, (aux, written)), gradients = engine.value_and_grad(pure)(values)
+        for variable, value in zip(assigned, written, strict=True):
+            variable.assign(value)
+        return ((loss, aux) if has_aux else loss), gradients
+
+    call.unused = []  # type: ignore[attr-defined]
+    return call
+
+
+def grad(function: Callable, variables: Sequence[Variable]) -> Callable:
+    """Gradients of a stateful function that returns a scalar: (*args) -> list of gradients."""
+    both = value_and_grad(function, variables, has_aux=False)
+    return lambda *args, **kwargs: both(*args, **kwargs)[1]
+
+
+def remat(function: Callable) -> Callable:
+    """The same function, whose intermediate values are recomputed for the gradient instead of stored: less memory, more time."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return real_engine().remat(functools.partial(function, **kwargs))(*args)
+
+    return call

@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Variable: a value that programs read and assign; Scope: where reads and writes go while a function is made pure.
+
+Layers write stateful code, engines want pure functions. `purify` joins the two: inside a scope the variables have the values that were passed in,
+and what is assigned stays in the scope until it is handed out. Values start on the host and move to an engine on first use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from nyala.core import dtypes, names
+from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from nyala.engines import current, engine, get_engine, real_engine, using
+from nyala.engines.protocol import Engine, Tensor
+
+
+class _State(threading.local):
+    """Scopes of this thread, innermost last, and the dtype that float variables are read in."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+        self.autocast: str | None = None
+
+
+state = _State()
+
+
+class Scope:
+    """Inside, the given variables have the given values; what is assigned to any variable lands in `values`.
+
+    Attributes:
+        values: id of a variable -> its value here.
+        touched: id -> variable, of all that were assigned here.
+        read: id -> variable, of all that were read here or further in.
+        missing: id -> variable, of those read here that no scope gave a value: a trace would bake them in as constants.
+    """
+
+    def __init__(self, variables: Sequence[Variable] = (), values: Sequence[Tensor] = ()) -> None:
+        self.values: dict[int, Tensor] = dict(zip(map(id, variables), values, strict=True))
+        self.touched: dict[int, Variable] = {}
+        self.read: dict[int, Variable] = {}
+        self.missing: dict[int, Variable] = {}
+
+    def __enter__(self) -> Scope:
+        state.scopes.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        state.scopes.remove(self)
+
+
+def scope(variables: Sequence[Variable], values: Sequence[Tensor]) -> Scope:
+    """A context in which `variables` have `values`; see Scope."""
+    return Scope(variables, values)
+
+
+def purify(function: Callable, variables: Sequence[Variable]) -> Callable:
+    """A function that reads and assigns variables, as a pure one: (values, *args) -> (outputs, new values).
+
+    What it read or assigned beyond `variables` is found in the attribute `missing` of the result after each call.
+
+    >>> import nyala
+    >>> count = nyala.Variable(3.0)
+    >>> pure = purify(lambda step: count.assign_add(step), [count])
+    >>> with nyala.backend("numpy"):
+    ...     outputs, values = pure([np.float32(1.0)], 2.0)
+    >>> float(values[0]), float(count)
+    (3.0, 3.0)
+    """
+    variables = list(variables)
+    known = set(map(id, variables))
+
+    def pure(values: Sequence[Tensor], *args: Any, **kwargs: Any) -> tuple[Any, list[Tensor]]:
+        with Scope(variables, values) as inside:
+            outputs = function(*args, **kwargs)
+        pure.missing = [v for key, v in {**inside.missing, **inside.touched}.items() if key not in known]  # type: ignore[attr-defined]
+        return outputs, [inside.values[id(variable)] for variable in variables]
+
+    pure.missing = []  # type: ignore[attr-defined]
+    return pure
+
+
+@contextlib.contextmanager
+def autocast(dtype: str | None) -> Iterator[None]:
+    """Inside, float variables that allow it are read in this dtype."""
+    before, state.autocast = state.autocast, dtype
+    try:
+        yield
+    finally:
+        state.autocast = before
+
+
+class Variable:
+    """A tensor that programs read and assign; the state of layers, optimizers and metrics.
+
+    Args:
+        initializer: the first value: an array, number or tensor, or a function (shape, dtype) -> values, which runs on the host.
+        shape: needed with a function only.
+        dtype: floatx by default for numbers and functions; that of an array given.
+        trainable: whether gradients update it.
+        autocast: whether layers that compute in another float dtype read it in that one.
+        aggregation, synchronization: how replicas on several devices combine it; kept for distribution.
+        name: by default "variable", "variable_1", ...
+
+    >>> import nyala
+    >>> v = nyala.Variable([1.0, 2.0], name="v")
+    >>> _ = v.assign_add([0.5, 0.5])
+    >>> v.numpy(), v.shape, v.dtype
+    (array([1.5, 2.5], dtype=float32), (2,), 'float32')
+    """
+
+    __array_priority__ = 1000  # NumPy leaves `array + variable` to us
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Sequence[int] | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str = "none",
+        synchronization: str = "auto",
+        name: str | None = None,
+        layout: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        if kwargs:
+            raise ArgumentTypeError("Variable", need="arguments that it knows", got=f"{sorted(kwargs)}")
+        name = names.auto_name("variable") if name is None else name
+        if not isinstance(name, str) or "/" in name:
+            raise ArgumentError("Variable(name)", need="a string without '/'", got=repr(name), fix="use nyala.name_scope for paths")
+        if aggregation not in (None, "none", "mean", "sum", "only_first_replica"):
+            raise ArgumentError("Variable(aggregation)", need="'none', 'mean', 'sum' or 'only_first_replica'", got=repr(aggregation))
+        value = _first_value(initializer, shape, dtype, name)
+        self._stored: Any = value  # of `_owner`, or a host array while that is None
+        self._owner: Engine | None = None
+        self._shape: tuple[int, ...] = tuple(value.shape)
+        self._dtype: str = dtypes.standardize_dtype(value.dtype)
+        self._trainable = self.made_trainable = bool(trainable)  # freezing changes the first, the second says which role it was made for
+        self.autocast = bool(autocast)
+        self.aggregation = aggregation or "none"
+        self.synchronization = synchronization or "auto"
+        self.layout = layout
+        self.name = name
+        path = names.current_path()
+        self.path = f"{path}/{name}" if path else name
+        self.constraint: Callable | None = None
+        self.regularizer: Callable | None = None
+        self.overwrite_with_gradient = False
+
+    # Value ------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def value(self) -> Tensor:
+        """The value in force here, of the current engine."""
+        here = current()
+        casts = self._casts()
+        if here.abstract:
+            for inside in state.scopes:
+                inside.read[id(self)] = self
+            return here.full(self._shape, 0, state.autocast if casts else self._dtype)  # type: ignore[arg-type]
+        value = self._scoped()
+        if value is None:
+            value = self.stored()
+        return here.cast(value, state.autocast) if casts else value
+
+    def _casts(self) -> bool:
+        return state.autocast is not None and self.autocast and self._dtype != state.autocast and dtypes.is_float(self._dtype)
+
+    def _scoped(self) -> Tensor | None:
+        """The value that an enclosing scope gives, noting the read; None without one."""
+        key = id(self)
+        for inside in reversed(state.scopes):
+            inside.read[key] = self
+            if key in inside.values:
+                return inside.values[key]
+        if state.scopes:
+            state.scopes[0].missing[key] = self
+        return None
+
+    def stored(self) -> Tensor:
+        """The value outside of all scopes, moved to the current engine."""
+        here = real_engine()
+        if self._owner is here:
+            return self._stored
+        value = here.asarray(self._host(), self._dtype)
+        if not state.scopes:  # inside a trace the result may live only as long as the trace
+            self._stored, self._owner = value, here
+        return value
+
+    def store(self, value: Tensor) -> None:
+        """Set the value outside of all scopes, a tensor of the current engine of the right shape and dtype, unchecked."""
+        self._stored, self._owner = value, real_engine()
+
+    def _host(self) -> np.ndarray:
+        return self._stored if self._owner is None else self._owner.to_numpy(self._stored)
+
+    def assign(self, value: Any) -> Tensor:
+        """Set the value; the shape must be equal, the dtype is cast. Returns the new value."""
+        from nyala.core.op import convert
+
+        here = current()
+        value = convert(value)
+        if tuple(here.shape(value)) != self._shape:
+            raise ShapeError(
+                f"Variable {self.path!r}", need=f"a value of shape {self._shape}", got=f"shape {tuple(here.shape(value))}", fix="a variable keeps the shape it was made with"
+            )
+        dtype = here.canonical_dtype(self._dtype)
+        if here.dtype(value) != dtype:
+            value = here.cast(value, dtype)
+        if state.scopes:
+            state.scopes[-1].touched[id(self)] = self
+            state.scopes[-1].values[id(self)] = value
+        elif here.abstract:
+            pass  # shapes change nothing
+        else:
+            self._stored, self._owner = value, here
+        return value
+
+    def assign_add(self, value: Any) -> Tensor:
+        """Add to the value."""
+        return self.assign(self + value)
+
+    def assign_sub(self, value: Any) -> Tensor:
+        """Subtract from the value."""
+        return self.assign(self - value)
+
+    # Description ------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self._shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return int(np.prod(self._shape))
+
+    @property
+    def dtype(self) -> str:
+        """Dtype in which it is read here: its own, or that of the layer in which it is used."""
+        return state.autocast if self._casts() and state.autocast else self._dtype
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+
+    def numpy(self) -> np.ndarray:
+        """The value as an array that the caller owns."""
+        value = self._scoped()
+        return real_engine().to_numpy(value) if value is not None else np.array(self._host())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        return array if dtype is None else array.astype(dtype)
+
+    def __jax_array__(self) -> Tensor:
+        return self.value
+
+    def __repr__(self) -> str:
+        value = "" if self.size > 8 or self._scoped() is not None else f", value={np.array2string(self._host(), separator=', ')}"
+        return f"<Variable path={self.path}, shape={self._shape}, dtype={self._dtype}{value}>"
+
+    def __float__(self) -> float:
+        return float(self.numpy())
+
+    def __int__(self) -> int:
+        return int(self.numpy())
+
+    def __index__(self) -> int:
+        return self.numpy().__index__()
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def __len__(self) -> int:
+        if not self._shape:
+            raise TypeError("len() of a variable without axes")
+        return self._shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return iter([self[i] for i in range(len(self))])
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __deepcopy__(self, memo: dict) -> Variable:
+        copy = object.__new__(type(self))
+        memo[id(self)] = copy
+        copy.__dict__.update(self.__dict__)
+        copy._stored, copy._owner = np.array(self._host()), None
+        return copy
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_stored": np.array(self._host()), "_owner": None}
+
+
+def _first_value(initializer: Any, shape: Sequence[int] | None, dtype: Any, name: str) -> np.ndarray:
+    """The first value of a variable, computed on the host, so that it is the same on every engine and no trace sees it."""
+    host = get_engine("numpy")
+    if callable(initializer):
+        if shape is None:
+            raise ArgumentError(f"Variable {name!r}", need="a shape beside an initializer that is a function", got="None", fix="pass shape=(...)")
+        size = tuple(int(n) if n is not None else _unknown(shape, name) for n in shape)
+        dtype = dtypes.standardize_dtype(dtype)
+        saved, state.scopes = state.scopes, []
+        try:
+            with using(host):
+                value = np.asarray(initializer(size, dtype=dtype))
+        finally:
+            state.scopes = saved
+        if value.shape != size:
+            raise ShapeError(f"Variable {name!r}", need=f"an initializer that returns shape {size}", got=f"shape {value.shape}")
+        return np.array(value.astype(dtypes.numpy_dtype(dtype), copy=False))
+    if isinstance(initializer, str):
+        raise ArgumentError(f"Variable {name!r}", need="values or a function as initializer", got=repr(initializer), fix="use nyala.initializers.get(name)")
+    if isinstance(initializer, Variable):
+        value = initializer.numpy()
+    elif isinstance(initializer, (np.ndarray, np.generic, int, float, bool, complex, list, tuple)):
+        value = np.asarray(initializer)
+        if dtype is None and not isinstance(initializer, (np.ndarray, np.generic)):
+            dtype = "bool" if value.dtype == bool else "int32" if value.dtype.kind in "iu" else None
+            dtype = dtype or ("complex64" if value.dtype.kind == "c" else dtypes.standardize_dtype(None))
+    else:
+        value = real_engine().to_numpy(real_engine().asarray(initializer))
+    dtype = dtypes.standardize_dtype(dtype if dtype is not None else value.dtype)
+    if shape is not None and tuple(shape) != value.shape:
+        raise ShapeError(f"Variable {name!r}", need=f"a value of shape {tuple(shape)}", got=f"shape {value.shape}")
+    return np.array(value.astype(dtypes.numpy_dtype(dtype), copy=False))
+
+
+def _unknown(shape: Sequence[int | None], name: str) -> int:
+    raise ShapeError(
+        f"Variable {name!r}", need="a shape without unknown sizes", got=f"{tuple(shape)}", why="weights must have a fixed size", fix="give the input a known size there"
+    )
+
+
+def values_of(variables: Sequence[Variable]) -> list[Tensor]:
+    """The stored values of variables on the current engine."""
+    return [variable.stored() for variable in variables]
+
+
+def store_all(variables: Sequence[Variable], values: Sequence[Tensor]) -> None:
+    """Store values of the current engine, in order."""
+    owner = real_engine()
+    for variable, value in zip(variables, values, strict=True):
+        variable._stored, variable._owner = value, owner
+
+
+__all__ = ["Scope", "Variable", "autocast", "engine", "purify", "scope", "state", "store_all", "values_of"]

@@ -1,0 +1,248 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolutions and pooling for the JAX engine, channels last, one to three spatial axes.
+
+Convolution is linear in its input and in its kernel, so the three operations here (it and its two adjoints) are each other's gradients:
+`_linked` says so once, and every derivative of any order is one of the three again.
+On GPUs and TPUs they are what XLA offers. XLA for CPUs is slow at some of it, so there kernel gradients are said as forward convolutions, kernels of
+size 1 are matmuls, grouped kernels and pooling run over shifted slices. Both ways give the same values: the tests compare them.
+Start at `conv`. Nothing here knows about engines.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+Shape = tuple[int, ...]
+Padding = Sequence[tuple[int, int]]
+
+LARGEST_UNROLLED_WINDOW = 16  # pooling windows longer than this go to reduce_window
+
+
+class Geometry(NamedTuple):
+    """What a convolution is besides its arrays; hashable, as static arguments must be."""
+
+    input_shape: Shape
+    kernel_shape: Shape
+    strides: Shape
+    padding: tuple[tuple[int, int], ...]
+    dilation: Shape
+    groups: int
+
+
+def conv(x: Array, kernel: Array, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Array:
+    """The primitive `conv`."""
+    return _conv(x, kernel, _geometry(x.shape, kernel.shape, strides, padding, dilation, groups))
+
+
+def conv_input_gradient(g: Array, kernel: Array, input_shape: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Array:
+    """The primitive `conv_input_gradient`."""
+    return _conv_input_gradient(g, kernel, _geometry(input_shape, kernel.shape, strides, padding, dilation, groups))
+
+
+def conv_kernel_gradient(x: Array, g: Array, kernel_shape: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Array:
+    """The primitive `conv_kernel_gradient`."""
+    return _conv_kernel_gradient(x, g, _geometry(x.shape, kernel_shape, strides, padding, dilation, groups))
+
+
+def _geometry(input_shape: Shape, kernel_shape: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Geometry:
+    pairs = tuple((int(before), int(after)) for before, after in padding)
+    return Geometry(tuple(input_shape), tuple(kernel_shape), tuple(strides), pairs, tuple(dilation), groups)
+
+
+def _linked(left: Callable, right: Callable) -> Callable:
+    """Mark f(a, b, geometry), linear in a and in b: with upstream u its gradients are left(u, a, b, geometry) and right(u, a, b, geometry)."""
+
+    def mark(function: Callable) -> Callable:
+        linked = jax.custom_vjp(function, nondiff_argnums=(2,))
+        linked.defvjp(
+            lambda a, b, geometry: (linked(a, b, geometry), (a, b)),
+            lambda geometry, saved, upstream: (left(upstream, *saved, geometry), right(upstream, *saved, geometry)),
+        )
+        return linked
+
+    return mark
+
+
+@_linked(lambda u, x, kernel, geometry: _conv_input_gradient(u, kernel, geometry),
+         lambda u, x, kernel, geometry: _conv_kernel_gradient(x, u, geometry))  # fmt: skip
+def _conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    spread = (1,) * len(geometry.strides)
+    return _correlate(x, kernel, geometry.strides, geometry.padding, spread, geometry.dilation, geometry.groups)
+
+
+@_linked(lambda u, g, kernel, geometry: _conv(u, kernel, geometry),
+         lambda u, g, kernel, geometry: _conv_kernel_gradient(u, g, geometry))  # fmt: skip
+def _conv_input_gradient(g: Array, kernel: Array, geometry: Geometry) -> Array:
+    """Correlation of g, spread by the strides, with the kernel turned round."""
+    groups, spatial = geometry.groups, geometry.kernel_shape[:-2]
+    inputs, outputs = geometry.kernel_shape[-2:]
+    kernel = lax.rev(kernel, range(len(spatial))).reshape(*spatial, inputs, groups, outputs // groups)
+    kernel = jnp.moveaxis(kernel, (-1, -2), (-3, -2)).reshape(*spatial, outputs // groups, groups * inputs)
+    padding = []
+    for size, count, k, stride, (before, _), d in zip(
+        geometry.input_shape[1:-1], g.shape[1:-1], spatial, geometry.strides, geometry.padding, geometry.dilation, strict=True
+    ):
+        low = d * (k - 1) - before
+        spread_size = max((count - 1) * stride + 1, 0)
+        padding.append((low, size + d * (k - 1) - spread_size - low))
+    if g.size == 0:
+        return jnp.zeros(geometry.input_shape, g.dtype)
+    return _correlate(g, kernel, (1,) * len(spatial), tuple(padding), geometry.strides, geometry.dilation, groups)
+
+
+@_linked(lambda u, x, g, geometry: _conv_input_gradient(g, u, geometry),
+         lambda u, x, g, geometry: _conv(x, u, geometry))  # fmt: skip
+def _conv_kernel_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
+    if x.size == 0 or g.size == 0:
+        return jnp.zeros(geometry.kernel_shape, x.dtype)
+    if not _on_cpu():
+        kernel = jax.ShapeDtypeStruct(geometry.kernel_shape, x.dtype)
+        spread = (1,) * len(geometry.strides)
+        plain = lambda k: _plain(x, k, geometry.strides, geometry.padding, spread, geometry.dilation, geometry.groups)  # noqa: E731
+        return jax.linear_transpose(plain, kernel)(g)[0]
+    *spatial, inputs, outputs = geometry.kernel_shape
+    groups = geometry.groups
+    if groups == 1 and math.prod(spatial) > 1:
+        return _kernel_gradient_as_correlation(x, g, geometry)
+    slices = list(_shifted(_fit(x, geometry.padding), spatial, geometry.strides, geometry.dilation, g.shape[1:-1]))
+    g = g.reshape(-1, groups, outputs // groups)  # rows, groups, o
+    if groups == 1:
+        return lax.dot_general(slices[0].reshape(-1, inputs), g[:, 0], (((0,), (0,)), ((), ()))).reshape(geometry.kernel_shape)
+    if inputs == 1:  # depthwise: no sum over channels, hence no matmul
+        parts = [jnp.sum(part.reshape(-1, groups, 1) * g, axis=0, dtype=g.dtype) for part in slices]
+        return jnp.stack(parts).reshape(geometry.kernel_shape)
+    patches = jnp.stack([part.reshape(-1, groups, inputs) for part in slices], axis=2)  # rows, groups, k, c
+    return jnp.einsum("ngkc,ngo->kcgo", patches, g).reshape(geometry.kernel_shape)
+
+
+def _kernel_gradient_as_correlation(x: Array, g: Array, geometry: Geometry) -> Array:
+    """x correlated with g, batch and channels having changed places; strides and dilation too.
+
+    The barriers keep XLA from folding the transposes into the convolution: inside of loops that would leave its fast path on CPUs (100 times slower).
+    """
+    n = x.ndim - 2
+    padding = []
+    for size, count, k, stride, (before, _), d in zip(
+        x.shape[1:-1], g.shape[1:-1], geometry.kernel_shape, geometry.strides, geometry.padding, geometry.dilation, strict=False
+    ):
+        padding.append((before, d * (k - 1) + (count - 1) * stride + 1 - size - before))
+    image, weights = lax.optimization_barrier((jnp.moveaxis(x, (0, -1), (-1, 0)), jnp.moveaxis(g, 0, -2)))  # c *s b; *s b o
+    result = _plain(image, weights, geometry.dilation, padding, (1,) * n, geometry.strides, groups=1)  # c *k o
+    return jnp.moveaxis(lax.optimization_barrier(result), 0, -2)
+
+
+def _on_cpu() -> bool:
+    return jax.default_backend() == "cpu"
+
+
+# One correlation, of x whose elements are `spread` apart, padded by widths that may be negative. ------------------------------------------
+
+
+def _correlate(x: Array, kernel: Array, strides: Shape, padding: Padding, spread: Shape, dilation: Shape, groups: int) -> Array:
+    *spatial, inputs, outputs = kernel.shape
+    if _on_cpu() and x.size:
+        if groups == 1 and all(k == 1 for k in spatial):
+            return _pointwise(x, kernel.reshape(inputs, outputs), strides, padding, spread)
+        if inputs == 1 and groups > 1:
+            return _depthwise(x, kernel, strides, padding, spread, dilation)
+    return _plain(x, kernel, strides, padding, spread, dilation, groups)
+
+
+def _plain(x: Array, kernel: Array, strides: Shape, padding: Padding, spread: Shape, dilation: Shape, groups: int) -> Array:
+    n = x.ndim - 2
+    image, weights = (0, n + 1, *range(1, n + 1)), (n + 1, n, *range(n))
+    return lax.conv_general_dilated(x, kernel, strides, padding, lhs_dilation=spread, rhs_dilation=dilation, feature_group_count=groups,
+                                    dimension_numbers=lax.ConvDimensionNumbers(image, weights, image))  # fmt: skip
+
+
+def _pointwise(x: Array, kernel: Array, strides: Shape, padding: Padding, spread: Shape) -> Array:
+    """A kernel of size 1 is a matmul, done where there are fewest elements: after striding, before spreading."""
+    if all(step == 1 for step in spread):
+        x = _every(_fit(x, padding), strides)
+        return lax.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
+    product = lax.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
+    return _every(_fit(product, padding, spread), strides)
+
+
+def _depthwise(x: Array, kernel: Array, strides: Shape, padding: Padding, spread: Shape, dilation: Shape) -> Array:
+    """One input channel per group: a sum of shifted slices, each times its weights."""
+    *spatial, _, outputs = kernel.shape
+    x = _fit(x, padding, spread)
+    groups = x.shape[-1]
+    counts = [max((size - d * (k - 1) - 1) // step + 1, 0) for size, k, step, d in zip(x.shape[1:-1], spatial, strides, dilation, strict=True)]
+    shape = (x.shape[0], *counts, outputs)
+    if 0 in shape:
+        return jnp.zeros(shape, x.dtype)
+    weights = kernel.reshape(-1, groups, outputs // groups)
+    parts = [part[..., None] * weight for part, weight in zip(_shifted(x, spatial, strides, dilation, counts), weights, strict=True)]
+    return functools.reduce(lax.add, parts).reshape(shape)
+
+
+def _fit(x: Array, padding: Padding, spread: Shape | None = None, value: float = 0) -> Array:
+    """Pad (or, by negative widths, crop) the spatial axes, with spread - 1 gaps between elements."""
+    gaps = [step - 1 for step in spread] if spread else [0] * len(padding)
+    if not any(gaps) and not any(before or after for before, after in padding):
+        return x
+    return lax.pad(x, np.asarray(value, x.dtype), [(0, 0, 0), *((a, b, gap) for (a, b), gap in zip(padding, gaps, strict=True)), (0, 0, 0)])
+
+
+def _every(x: Array, strides: Shape) -> Array:
+    """Each stride-th element of the spatial axes, from the first."""
+    if all(step == 1 for step in strides):
+        return x
+    return lax.slice(x, (0,) * x.ndim, x.shape, (1, *strides, 1))
+
+
+def _shifted(x: Array, window: Sequence[int], strides: Shape, dilation: Shape, counts: Sequence[int]) -> Iterator[Array]:
+    """For each position in the window, in row-major order, what lies there in all `counts` windows: (b, *counts, c)."""
+    for offsets in itertools.product(*map(range, window)):
+        starts = [offset * d for offset, d in zip(offsets, dilation, strict=True)]
+        stops = [start + (count - 1) * step + 1 for start, count, step in zip(starts, counts, strides, strict=True)]
+        yield lax.slice(x, (0, *starts, 0), (x.shape[0], *stops, x.shape[-1]), (1, *strides, 1))
+
+
+# Pooling ----------------------------------------------------------------------------------------------------------------------------------
+
+
+def max_pool(x: Array, window: Shape, strides: Shape, padding: Padding) -> Array:
+    """The primitive `max_pool`."""
+    return _pool(x, window, strides, padding, _lowest(x.dtype), lax.max, jnp.max)
+
+
+def sum_pool(x: Array, window: Shape, strides: Shape, padding: Padding) -> Array:
+    """The primitive `sum_pool`."""
+    return _pool(x, window, strides, padding, 0, lax.add, functools.partial(jnp.sum, dtype=x.dtype))
+
+
+def _lowest(dtype: np.dtype) -> float:
+    return -math.inf if jnp.issubdtype(dtype, np.floating) else jnp.iinfo(dtype).min
+
+
+def _pool(x: Array, window: Shape, strides: Shape, padding: Padding, neutral: float, combine: Callable, reduce: Callable) -> Array:
+    counts = [(size + before + after - k) // step + 1
+              for size, (before, after), k, step in zip(x.shape[1:-1], padding, window, strides, strict=True)]  # fmt: skip
+    overlapping = [k for k, step in zip(window, strides, strict=True) if k != step]
+    if not _on_cpu() or max(overlapping, default=0) > LARGEST_UNROLLED_WINDOW or min(counts) <= 0:
+        return lax.reduce_window(x, np.asarray(neutral, x.dtype), combine, (1, *window, 1), (1, *strides, 1), [(0, 0), *padding, (0, 0)])
+    x = _fit(x, padding, value=neutral)
+    for axis, (count, k, step) in enumerate(zip(counts, window, strides, strict=True), 1):
+        if k != step:
+            x = functools.reduce(combine, (lax.slice_in_dim(x, i, i + (count - 1) * step + 1, step, axis) for i in range(k)))
+    x = _tiles(x, window, strides, counts)
+    return reduce(x, axis=tuple(range(2, 2 * len(window) + 1, 2)))
+
+
+def _tiles(x: Array, window: Shape, strides: Shape, counts: Sequence[int]) -> Array:
+    """Split each spatial axis into (count, window), or (count, 1) where it is pooled already: (b, n, k, m, l, ..., c)."""
+    sizes = [(count, k if k == step else 1) for count, k, step in zip(counts, window, strides, strict=True)]
+    x = lax.slice(x, (0,) * x.ndim, (x.shape[0], *(count * k for count, k in sizes), x.shape[-1]))
+    return lax.reshape(x, (x.shape[0], *itertools.chain.from_iterable(sizes), x.shape[-1]))

@@ -1,0 +1,522 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The default engine: JAX.
+
+It computes and never decides; the contract of each method stands in `protocol.py`. What is special to this engine is said here:
+64-bit names mean 32 bits until `enable_64_bits`; control flow outside of any trace runs in Python for its first steps, which saves a compile;
+compiled programs are kept on disk; convolutions and pooling are in `_jax_windows.py`, since CPUs want other forms than accelerators.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import os
+import pathlib
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.extend.core
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from nyala.engines import _jax_windows as windows
+from nyala.engines.protocol import Engine, Shape, Tensor, Tree
+
+__all__ = ["JaxEngine"]
+
+EAGER_STEPS = 128  # so many turns of a loop run in Python, where no trace is active, before one is compiled
+CACHE_BYTES = 2**30  # of the compile cache on disk
+INTEGER_POWERS = 64  # up to here a whole exponent means repeated multiplication
+TENSORS = (jax.Array, jax.core.Tracer)
+NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
+
+
+class _Names(dict):
+    """dtype -> its name, computed once."""
+
+    def __missing__(self, dtype: Any) -> str:
+        name = self[dtype] = str(dtype)
+        return name
+
+
+_names = _Names()
+
+
+class JaxEngine(Engine):
+    """JAX on the CPU, GPU or TPU that it finds.
+
+    Environment, read when the engine starts: NYALA_MALLOC=default leaves the C library's memory settings alone, NYALA_COMPILE_CACHE=off keeps
+    no compiled programs on disk (JAX_COMPILATION_CACHE_DIR puts them elsewhere).
+    """
+
+    name = "jax"
+    compiles = True
+
+    def __init__(self) -> None:
+        _keep_freed_memory()
+        _keep_compiled_programs()
+
+    # Tensors and the host ---------------------------------------------------------------------------------------------------
+
+    def asarray(self, value: Any, dtype: str | None = None) -> Tensor:
+        if isinstance(value, TENSORS):
+            same = (dtype is None or _names[value.dtype] == dtype) and not value.weak_type
+            return value if same else self.cast(value, dtype or _names[value.dtype])
+        if isinstance(value, (list, tuple)) and any(isinstance(leaf, TENSORS) for leaf in jax.tree.leaves(value)):
+            return self.asarray(jnp.array(value), dtype)
+        return jnp.asarray(self._own(value, dtype))  # JAX may keep this very memory
+
+    def _own(self, value: Any, dtype: str | None) -> np.ndarray:
+        """A new array of the host with the values of an array, a scalar or nested lists."""
+        host = np.asarray(value)
+        if host.dtype.kind in "OSUMm":
+            got = f"{type(value).__name__} with elements of dtype {host.dtype}"
+            raise TypeError(f"asarray needs numbers, got {got}.\n  fix: turn them into numbers first")
+        target = jnp.dtype(dtype or self.canonical_dtype(host.dtype.name))
+        if host.dtype.kind in "iu" and not isinstance(value, (np.ndarray, np.generic)):
+            _check_range(host, target)
+        with np.errstate(all="ignore"):
+            return np.array(host.real if host.dtype.kind == "c" and target.kind != "c" else host, dtype=target)
+
+    def to_numpy(self, x: Tensor) -> np.ndarray:
+        return np.array(x)
+
+    def is_tensor(self, value: Any) -> bool:
+        return isinstance(value, TENSORS)
+
+    def shape(self, x: Tensor) -> Shape:
+        return x.shape
+
+    def dtype(self, x: Tensor) -> str:
+        return _names[x.dtype]
+
+    def canonical_dtype(self, dtype: str) -> str:
+        return dtype if jax.config.jax_enable_x64 else NARROW.get(dtype, dtype)
+
+    def enable_64_bits(self) -> None:
+        jax.config.update("jax_enable_x64", True)
+
+    def block(self, tree: Tree) -> Tree:
+        return jax.block_until_ready(tree)
+
+    def devices(self) -> list[str]:
+        found = list(jax.devices())
+        if found[0].platform != "cpu":
+            with contextlib.suppress(RuntimeError):  # JAX_PLATFORMS may leave the CPU out
+                found += jax.devices("cpu")
+        return [f"{'gpu' if device.platform in ('cuda', 'rocm') else device.platform}:{device.id}" for device in found]
+
+    # Transforms -------------------------------------------------------------------------------------------------------------
+    # JAX remembers by function what it traced. Ours may read variables, so control flow, eval_shape and remat hand it a fresh function each time.
+
+    def compile(self, function: Callable, donate: Sequence[int] = ()) -> Callable:
+        if donate:
+            warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
+        return jax.jit(function, donate_argnums=tuple(donate))
+
+    def eval_shape(self, function: Callable, *args: Tree) -> Tree:
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(tuple(leaf.shape), jnp.dtype(leaf.dtype)), args)
+        return jax.eval_shape(functools.partial(function), *shapes)
+
+    def value_and_grad(self, function: Callable) -> Callable:
+        return jax.value_and_grad(function, has_aux=True)
+
+    def vmap(self, function: Callable, in_axes: Any = 0, out_axes: Any = 0) -> Callable:
+        return jax.vmap(function, in_axes, out_axes)
+
+    def remat(self, function: Callable) -> Callable:
+        return lambda *args, **kwargs: jax.checkpoint(functools.partial(function))(*args, **kwargs)
+
+    stop_gradient = staticmethod(lax.stop_gradient)
+
+    def custom_gradient(self, function: Callable) -> Callable:
+        return lambda *tensors: function(*tensors)[0] if _outside_traces() else _with_gradient(function, tensors)
+
+    # Elementwise ------------------------------------------------------------------------------------------------------------
+
+    negative = staticmethod(jnp.negative)
+
+    @staticmethod
+    @functools.partial(jax.jit, inline=True)
+    def abs(x: Tensor) -> Tensor:
+        return jnp.where(x == 0, 0, jnp.abs(x)) if jnp.issubdtype(x.dtype, np.floating) else jnp.abs(x)  # the gradient of jnp.abs at 0 is 1
+
+    sign = staticmethod(jnp.sign)
+    exp = staticmethod(jnp.exp)
+    expm1 = staticmethod(jnp.expm1)
+    log = staticmethod(jnp.log)
+    log1p = staticmethod(jnp.log1p)
+    sqrt = staticmethod(jnp.sqrt)
+    rsqrt = staticmethod(lax.rsqrt)
+    sin = staticmethod(jnp.sin)
+    cos = staticmethod(jnp.cos)
+    tan = staticmethod(jnp.tan)
+    arcsin = staticmethod(jnp.arcsin)
+    arccos = staticmethod(jnp.arccos)
+    arctan = staticmethod(jnp.arctan)
+    sinh = staticmethod(jnp.sinh)
+    cosh = staticmethod(jnp.cosh)
+    tanh = staticmethod(jnp.tanh)
+    arcsinh = staticmethod(jnp.arcsinh)
+    arccosh = staticmethod(jnp.arccosh)
+    arctanh = staticmethod(jnp.arctanh)
+    sigmoid = staticmethod(jax.nn.sigmoid)
+    erf = staticmethod(lax.erf)
+    erfinv = staticmethod(lax.erf_inv)
+    lgamma = staticmethod(lax.lgamma)
+    digamma = staticmethod(lax.digamma)
+
+    def floor(self, x: Tensor) -> Tensor:
+        return jnp.floor(x) if jnp.issubdtype(x.dtype, np.floating) else x
+
+    def ceil(self, x: Tensor) -> Tensor:
+        return jnp.ceil(x) if jnp.issubdtype(x.dtype, np.floating) else x
+
+    def round(self, x: Tensor) -> Tensor:
+        return lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN) if jnp.issubdtype(x.dtype, np.floating) else x
+
+    isfinite = staticmethod(jnp.isfinite)
+    isnan = staticmethod(jnp.isnan)
+
+    add = staticmethod(jnp.add)
+    subtract = staticmethod(jnp.subtract)
+    multiply = staticmethod(jnp.multiply)
+    divide = staticmethod(jnp.true_divide)
+    floor_divide = staticmethod(jnp.floor_divide)
+    remainder = staticmethod(jnp.remainder)
+
+    def power(self, x: Tensor, y: Tensor) -> Tensor:
+        whole = isinstance(y, (int, float)) and abs(y) <= INTEGER_POWERS and y == int(y)
+        return jnp.power(x, int(y) if whole else y)
+
+    maximum = staticmethod(jnp.maximum)
+    minimum = staticmethod(jnp.minimum)
+    arctan2 = staticmethod(jnp.arctan2)
+    equal = staticmethod(jnp.equal)
+    not_equal = staticmethod(jnp.not_equal)
+    less = staticmethod(jnp.less)
+    less_equal = staticmethod(jnp.less_equal)
+    greater = staticmethod(jnp.greater)
+    greater_equal = staticmethod(jnp.greater_equal)
+    logical_not = staticmethod(jnp.logical_not)
+    logical_and = staticmethod(jnp.logical_and)
+    logical_or = staticmethod(jnp.logical_or)
+    bitwise_not = staticmethod(jnp.bitwise_not)
+    bitwise_and = staticmethod(jnp.bitwise_and)
+    bitwise_or = staticmethod(jnp.bitwise_or)
+    bitwise_xor = staticmethod(jnp.bitwise_xor)
+    left_shift = staticmethod(jnp.left_shift)
+    right_shift = staticmethod(jnp.right_shift)
+    where = staticmethod(jnp.where)
+
+    def cast(self, x: Tensor, dtype: str) -> Tensor:
+        if jnp.issubdtype(x.dtype, np.complexfloating) and not jnp.issubdtype(dtype, np.complexfloating):
+            x = jnp.not_equal(x, 0) if dtype == "bool" else lax.real(x)
+        return lax.convert_element_type(x, jnp.dtype(dtype))
+
+    # Reductions ---------------------------------------------------------------------------------------------------------------
+
+    def sum(self, x: Tensor, axes: Shape, keepdims: bool) -> Tensor:
+        return jnp.sum(x, axis=axes, keepdims=keepdims, dtype=x.dtype)
+
+    def prod(self, x: Tensor, axes: Shape, keepdims: bool) -> Tensor:
+        return jnp.prod(x, axis=axes, keepdims=keepdims, dtype=x.dtype)
+
+    def max(self, x: Tensor, axes: Shape, keepdims: bool) -> Tensor:
+        return jnp.max(x, axis=axes, keepdims=keepdims)
+
+    def min(self, x: Tensor, axes: Shape, keepdims: bool) -> Tensor:
+        return jnp.min(x, axis=axes, keepdims=keepdims)
+
+    def any(self, x: Tensor, axes: Shape, keepdims: bool) -> Tensor:
+        return jnp.any(x, axis=axes, keepdims=keepdims)
+
+    def all(self, x: Tensor, axes: Shape, keepdims: bool) -> Tensor:
+        return jnp.all(x, axis=axes, keepdims=keepdims)
+
+    def argmax(self, x: Tensor, axis: int) -> Tensor:
+        return lax.argmax(x, axis, np.int32)
+
+    def argmin(self, x: Tensor, axis: int) -> Tensor:
+        return lax.argmin(x, axis, np.int32)
+
+    cumsum = staticmethod(lax.cumsum)
+    cumprod = staticmethod(lax.cumprod)
+    cummax = staticmethod(lax.cummax)
+
+    # Shape moves --------------------------------------------------------------------------------------------------------------
+
+    reshape = staticmethod(lax.reshape)
+    transpose = staticmethod(lax.transpose)
+    broadcast_to = staticmethod(jnp.broadcast_to)
+
+    def concatenate(self, xs: Sequence[Tensor], axis: int) -> Tensor:
+        return lax.concatenate(list(xs), axis)
+
+    def pad(self, x: Tensor, widths: Sequence[tuple[int, int]], value: float) -> Tensor:
+        return lax.pad(x, np.asarray(value, x.dtype), [(before, after, 0) for before, after in widths])
+
+    slice = staticmethod(lax.slice)
+    flip = staticmethod(lax.rev)
+
+    # Indexing and order --------------------------------------------------------------------------------------------------------
+
+    def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        return jnp.take(x, indices, axis=axis, mode="fill")
+
+    def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        return jnp.take_along_axis(x, indices, axis=axis, mode="fill")
+
+    def scatter(self, x: Tensor, indices: Tensor, updates: Tensor, mode: str) -> Tensor:
+        count = indices.shape[1]
+        sizes = np.asarray(x.shape[:count], indices.dtype)
+        positions = jnp.where(indices < 0, indices + sizes, indices)
+        axes = tuple(range(count))
+        numbers = lax.ScatterDimensionNumbers(tuple(range(1, updates.ndim)), axes, axes)
+        return _SCATTER[mode](x, positions, updates, numbers, mode=lax.GatherScatterMode.FILL_OR_DROP)
+
+    def dynamic_slice(self, x: Tensor, starts: Sequence[Tensor | int], sizes: Shape) -> Tensor:
+        return lax.dynamic_slice(x, _as_int32(starts), sizes)
+
+    def dynamic_update_slice(self, x: Tensor, update: Tensor, starts: Sequence[Tensor | int]) -> Tensor:
+        return lax.dynamic_update_slice(x, update, _as_int32(starts))
+
+    def nonzero(self, x: Tensor) -> tuple[Tensor, ...]:
+        if isinstance(x, jax.core.Tracer):
+            raise TypeError(
+                f"nonzero needs known values, got a traced tensor of shape {x.shape}.\n"
+                "  why: how many elements are not zero decides the shape of the result, and compiled code has no values yet\n"
+                "  fix: call it outside of compiled functions, or use where(condition, x, y) there"
+            )
+        return tuple(index.astype(np.int32) for index in jnp.nonzero(x))
+
+    def sort(self, x: Tensor, axis: int) -> Tensor:
+        return lax.sort(x, dimension=axis)
+
+    def argsort(self, x: Tensor, axis: int) -> Tensor:
+        return lax.sort((x, lax.broadcasted_iota(np.int32, x.shape, axis)), dimension=axis, is_stable=True, num_keys=1)[1]
+
+    def top_k(self, x: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        values, indices = lax.top_k(x, k)
+        return values, indices
+
+    def searchsorted(self, sequence: Tensor, values: Tensor, side: str) -> Tensor:
+        return jnp.searchsorted(sequence, values, side=side).astype(np.int32)
+
+    # Contractions and windows -------------------------------------------------------------------------------------------------------
+
+    matmul = staticmethod(jnp.matmul)
+    einsum = staticmethod(jnp.einsum)
+    conv = staticmethod(windows.conv)
+    conv_input_gradient = staticmethod(windows.conv_input_gradient)
+    conv_kernel_gradient = staticmethod(windows.conv_kernel_gradient)
+    max_pool = staticmethod(windows.max_pool)
+    sum_pool = staticmethod(windows.sum_pool)
+
+    # Linear algebra, complex numbers, random bits, creation -----------------------------------------------------------------------------
+
+    cholesky = staticmethod(lax.linalg.cholesky)
+    solve = staticmethod(jnp.linalg.solve)
+
+    def triangular_solve(self, a: Tensor, b: Tensor, lower: bool) -> Tensor:
+        batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        a, b = (jnp.broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, b))
+        return lax.linalg.triangular_solve(a, b, left_side=True, lower=lower)
+
+    def qr(self, x: Tensor, mode: str) -> tuple[Tensor, Tensor]:
+        return tuple(jnp.linalg.qr(x, mode))
+
+    def svd(self, x: Tensor, full_matrices: bool) -> tuple[Tensor, Tensor, Tensor]:
+        return tuple(jnp.linalg.svd(x, full_matrices))
+
+    def eigh(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return tuple(jnp.linalg.eigh(x))
+
+    def eig(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if jax.default_backend() == "cpu":
+            return tuple(jnp.linalg.eig(x))
+        result = np.result_type(x.dtype, np.complex64)
+        shapes = (jax.ShapeDtypeStruct(x.shape[:-1], result), jax.ShapeDtypeStruct(x.shape, result))
+        return jax.pure_callback(lambda a: tuple(part.astype(result) for part in np.linalg.eig(np.asarray(a))), shapes, x, vmap_method="expand_dims")
+
+    def lu(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return lax.linalg.lu(x)[:2]
+
+    def complex(self, real: Tensor, imaginary: Tensor) -> Tensor:
+        return lax.complex(*jnp.broadcast_arrays(real, imaginary))
+
+    real = staticmethod(lax.real)
+    imag = staticmethod(lax.imag)
+
+    def fft(self, x: Tensor, axis: int) -> Tensor:
+        return jnp.fft.fft(x, axis=axis)
+
+    def ifft(self, x: Tensor, axis: int) -> Tensor:
+        return jnp.fft.ifft(x, axis=axis)
+
+    def random_bits(self, key: Tensor, shape: Shape) -> Tensor:
+        with jax.threefry_partitionable(True):  # the layout of counters that the contract states
+            return jax.random.bits(jax.random.wrap_key_data(key, impl="threefry2x32"), shape, np.uint32)
+
+    def full(self, shape: Shape, value: Any, dtype: str) -> Tensor:
+        return jnp.full(shape, value, dtype)
+
+    def arange(self, size: int, dtype: str) -> Tensor:
+        return jnp.arange(size, dtype=dtype)
+
+    # Control flow -----------------------------------------------------------------------------------------------------------------------------
+
+    def cond(self, predicate: Tensor, true_fn: Callable, false_fn: Callable, operands: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if not isinstance(predicate, jax.core.Tracer):
+            return tuple((true_fn if predicate else false_fn)(*operands))
+        return lax.cond(predicate, lambda *xs: tuple(true_fn(*xs)), lambda *xs: tuple(false_fn(*xs)), *operands)
+
+    def while_loop(self, condition: Callable, body: Callable, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if _outside_traces():
+            for _ in range(EAGER_STEPS):
+                if not condition(*state):
+                    return tuple(state)
+                state = body(*state)
+        return lax.while_loop(lambda xs: condition(*xs), lambda xs: tuple(body(*xs)), tuple(state))
+
+    def scan(
+        self, body: Callable, carry: tuple[Tensor, ...], xs: tuple[Tensor, ...], length: int, reverse: bool, unroll: int | bool
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        if 0 < length <= EAGER_STEPS and _outside_traces():
+            columns = []
+            for i in reversed(range(length)) if reverse else range(length):
+                carry, ys = body(tuple(carry), tuple(x[i] for x in xs))
+                columns.append(ys)
+            return tuple(carry), tuple(jnp.stack(column[::-1] if reverse else column) for column in zip(*columns, strict=True))
+
+        def step(carry: tuple[Tensor, ...], x: tuple[Tensor, ...]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+            carry, ys = body(carry, x)
+            return tuple(carry), tuple(ys)
+
+        return lax.scan(step, tuple(carry), tuple(xs), length, reverse, unroll)
+
+
+_SCATTER = {"set": lax.scatter, "add": lax.scatter_add, "multiply": lax.scatter_mul, "max": lax.scatter_max, "min": lax.scatter_min}
+
+
+def _as_int32(starts: Sequence[Tensor | int]) -> list[Tensor]:
+    """JAX wants all starts of one dtype."""
+    return [np.int32(start) if isinstance(start, int) else start.astype(np.int32) for start in starts]
+
+
+def _check_range(host: np.ndarray, target: np.dtype) -> None:
+    """Python integers that the target cannot hold are refused, as NumPy does; arrays wrap."""
+    if jnp.issubdtype(target, np.integer) and host.size:
+        limits = jnp.iinfo(target)
+        if host.min() < limits.min or host.max() > limits.max:
+            got = f"{host.min()} to {host.max()}"
+            raise OverflowError(f"asarray needs integers that {target.name} holds, got {got}.\n  fix: choose a wider dtype, or floats")
+
+
+# Tracing -------------------------------------------------------------------------------------------------------------------------------------------
+
+
+with jax.core.eval_context():
+    _NO_TRACE = jax.extend.core.get_opaque_trace_state()
+
+
+def _outside_traces() -> bool:
+    """Whether nothing traces here: neither compile, nor gradients, nor vmap."""
+    return jax.extend.core.get_opaque_trace_state() == _NO_TRACE
+
+
+def _with_gradient(function: Callable, tensors: tuple[Tensor, ...]) -> Tree:
+    """function(*tensors)[0], with the gradient it gives along.
+
+    Both are traced into jaxprs first, so that whatever they close over becomes an argument; JAX would refuse tracers in closures. What is closed over
+    has no gradient: the rule has none to give.
+    """
+    rule: dict[str, Any] = {}
+
+    def forward(*values: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        output, gradient = function(*values)
+        leaves, rule["tree"] = jax.tree.flatten(output)
+
+        def backward(*upstream: Tensor) -> tuple[Tensor, ...]:
+            gradients = gradient(jax.tree.unflatten(rule["tree"], upstream))
+            return tuple(gradients) if isinstance(gradients, (tuple, list)) else (gradients,)
+
+        traced = jax.make_jaxpr(backward)(*leaves)
+        rule["jaxpr"], rule["outputs"] = traced.jaxpr, len(leaves)
+        return leaves, traced.consts
+
+    traced = jax.make_jaxpr(forward)(*tensors)
+    count = rule["outputs"]
+
+    @jax.custom_vjp
+    def run(constants: list[Tensor], *values: Tensor) -> list[Tensor]:
+        return jax.core.eval_jaxpr(traced.jaxpr, constants, *values)[:count]
+
+    def run_forward(constants: list[Tensor], *values: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        results = jax.core.eval_jaxpr(traced.jaxpr, constants, *values)
+        return results[:count], results[count:]
+
+    def run_backward(saved: list[Tensor], upstream: list[Tensor]) -> tuple[Any, ...]:
+        upstream = [_known(u, variable.aval) for u, variable in zip(upstream, rule["jaxpr"].invars, strict=True)]
+        gradients = jax.core.eval_jaxpr(rule["jaxpr"], saved, *upstream)
+        floats = [jnp.issubdtype(tensor.dtype, np.inexact) for tensor in tensors]
+        return None, *(gradient if ok else None for gradient, ok in zip(gradients, floats, strict=True))
+
+    run.defvjp(run_forward, run_backward)
+    return jax.tree.unflatten(rule["tree"], run(lax.stop_gradient(traced.consts), *tensors))
+
+
+def _known(upstream: Tensor, aval: Any) -> Tensor:
+    """Zeros instead of the placeholder that JAX passes for integer outputs."""
+    return jnp.zeros(aval.shape, aval.dtype) if upstream.dtype == jax.dtypes.float0 else upstream
+
+
+# The process ----------------------------------------------------------------------------------------------------------------------------------------
+
+
+def _keep_freed_memory() -> None:
+    """Tell glibc to reuse large blocks instead of giving them back: a train step otherwise faults the pages of its temporaries in anew each time."""
+    if sys.platform != "linux" or os.environ.get("NYALA_MALLOC") == "default":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        library = ctypes.CDLL(None)
+        library.gnu_get_libc_version  # noqa: B018  another C library has none, and other meanings for the numbers below
+        library.mallopt(-4, 0)  # M_MMAP_MAX
+        library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+
+
+def _keep_compiled_programs() -> None:
+    """Let JAX keep compiled programs under the user's cache folder, unless it was told where already; without a folder to write to, do nothing."""
+    if os.environ.get("NYALA_COMPILE_CACHE") == "off" or jax.config.jax_compilation_cache_dir is not None:
+        return
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: no home
+        folder = _user_cache() / "nyala" / "jax"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            _trim(folder, CACHE_BYTES)
+            jax.config.update("jax_compilation_cache_dir", str(folder))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _user_cache() -> pathlib.Path:
+    if sys.platform == "win32":
+        return pathlib.Path(os.environ.get("LOCALAPPDATA") or pathlib.Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return pathlib.Path.home() / "Library" / "Caches"
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+
+
+def _trim(folder: pathlib.Path, limit: int) -> None:
+    """Delete the oldest files until the rest fits. (JAX's own limit needs a package that is no dependency of ours.)"""
+    files = sorted(((path.stat(), path) for path in folder.iterdir() if path.is_file()), key=lambda entry: entry[0].st_mtime)
+    excess = sum(status.st_size for status, _ in files) - limit
+    for status, path in files:
+        if excess <= 0:
+            return
+        path.unlink(missing_ok=True)
+        excess -= status.st_size

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks of constructor arguments that many layers share. Each returns the value in the form that layers store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nyala.core.errors import ArgumentError
+
+WORDS = {1: "1 integer", 2: "2 integers", 3: "3 integers"}
+
+
+def is_int(value: Any) -> bool:
+    """Whether value is an integer and no bool."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def as_count(where: str, value: Any) -> int:
+    """A positive integer."""
+    if not is_int(value) or value <= 0:
+        raise ArgumentError(where, need="a positive integer", got=repr(value))
+    return int(value)
+
+
+def as_sizes(where: str, value: Any, rank: int, minimum: int = 1) -> tuple[int, ...]:
+    """One integer per spatial axis; a single one counts for all.
+
+    >>> as_sizes("Conv2D(kernel_size)", 3, 2)
+    (3, 3)
+    """
+    sizes = (value,) * rank if is_int(value) else tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
+    if len(sizes) != rank or not all(is_int(n) and n >= minimum for n in sizes):
+        raise ArgumentError(where, need=f"an integer or {WORDS[rank]}, each at least {minimum}", got=repr(value))
+    return tuple(int(n) for n in sizes)
+
+
+def as_choice(where: str, value: Any, choices: Sequence[str], fix: str = "") -> str:
+    """One of a few names."""
+    if value not in choices:
+        raise ArgumentError(where, need="one of " + ", ".join(map(repr, choices)), got=repr(value), fix=fix)
+    return value
+
+
+def as_fraction(where: str, value: Any) -> float:
+    """A number from 0 to 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value <= 1:
+        raise ArgumentError(where, need="a number from 0 to 1", got=repr(value))
+    return value
+
+
+def refuse(where: str, fix: str, **arguments: Any) -> None:
+    """Arguments of Keras that have no meaning here may be given, but not used."""
+    for name, value in arguments.items():
+        if value:
+            raise ArgumentError(f"{where}({name})", need="None", got=repr(value), why="it is no argument of the layer here", fix=fix)

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""RNN: a cell along the time axis. LSTM, GRU and SimpleRNN are RNNs of their cells. Start at RNN.call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nyala import ops
+from nyala.core import tree
+from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
+from nyala.core.variable import Variable
+from nyala.engines.protocol import Tensor
+from nyala.layers.input_spec import InputSpec
+from nyala.layers.layer import Layer
+from nyala.layers.recurrent.cells import StackedRNNCells, initial_state
+from nyala.ops.nn_recurrence import recurrent
+
+
+class RNN(Layer):
+    """A cell along the time axis of (b, t, ...).
+
+    Args:
+        cell: an object with state_size and call(input, states) -> (output, states), or a list of such, which are stacked.
+        return_sequences: the outputs of all steps (b, t, u), not only the last (b, u).
+        return_state: also return the last states.
+        go_backwards: from the last step to the first; outputs come in that order.
+        stateful: begin each batch with the states the batch before ended with; needs a fixed batch size.
+        unroll: as many copies of the step as times, in place of a loop: faster for short sequences, more memory.
+        zero_output_for_mask: outputs are 0 where the mask is False, instead of the output before.
+
+    Call arguments:
+        sequences: (b, t, ...).
+        initial_state: first states; zeros by default.
+        mask: (b, t) bool; where it is False the states stay.
+
+    >>> import nyala
+    >>> nyala.layers.RNN(nyala.layers.LSTMCell(4), return_sequences=True)(nyala.ops.ones((2, 3, 5))).shape
+    (2, 3, 4)
+    """
+
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        stateful: bool = False,
+        unroll: bool = False,
+        zero_output_for_mask: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.pop("implementation", None)  # of Keras 2: how, not what
+        super().__init__(**kwargs)
+        cell = StackedRNNCells(cell) if isinstance(cell, (list, tuple)) else cell
+        if not callable(getattr(cell, "call", None)) or not hasattr(cell, "state_size"):
+            raise ArgumentTypeError("RNN(cell)", need="an object with call(input, states) and state_size", got=type(cell).__name__, fix="see nyala.layers.LSTMCell")
+        self.cell = cell
+        self.return_sequences, self.return_state, self.go_backwards = bool(return_sequences), bool(return_state), bool(go_backwards)
+        self.stateful, self.unroll, self.zero_output_for_mask = bool(stateful), bool(unroll), bool(zero_output_for_mask)
+        self.supports_masking = True
+        self.states: Any = None
+
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+        shape = tuple(tree.flatten(sequences_shape)) if not isinstance(sequences_shape, (tuple, list)) else tuple(sequences_shape)
+        if len(shape) < 3:
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}", need="an input with 3 axes (batch, time, features)", got=f"shape {shape}", fix="add the missing axis: x[..., None] for one feature"
+            )
+        self.input_spec = InputSpec(ndim=len(shape), axes={-1: shape[-1]} if shape[-1] is not None else None)
+        if isinstance(self.cell, Layer) and not self.cell.built:
+            self.cell.build((shape[0], *shape[2:]))
+        if self.stateful:
+            self._make_states(shape[0])
+
+    def _make_states(self, batch_size: int | None) -> None:
+        if self.states is not None:
+            return
+        if batch_size is None:
+            raise StateError(
+                f"{type(self).__name__} {self.name!r} with stateful=True", need="a fixed batch size", got="an unknown one", fix="nyala.Input(batch_shape=(n, t, d)) or batch_input_shape=(n, t, d)"
+            )
+        sizes = [size if isinstance(size, int) else tuple(size) for size in tree.flatten(self.cell.state_size)]
+        make = lambda size: Variable(  # noqa: E731
+            lambda shape, dtype: ops.zeros(shape, dtype), (batch_size, *((size,) if isinstance(size, int) else size)), self.variable_dtype, trainable=False, name="state"
+        )
+        variables = iter([make(size) for size in sizes])
+        self.states = tree.map_structure(lambda _: next(variables), self.cell.state_size)
+        if not isinstance(self.states, (list, tuple)):
+            self.states = [self.states]
+
+    def get_initial_state(self, batch_size: int | None) -> Any:
+        """First states of a batch, zeros unless the cell says otherwise."""
+        return _as_list(initial_state(self.cell, batch_size, self.compute_dtype))
+
+    def call(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None, training: bool | None = None) -> Any:
+        if initial_state is None:
+            initial_state = tree.map_structure(lambda v: v.value, self.states) if self.stateful and self.states is not None else self.get_initial_state(sequences.shape[0])
+        states = [ops.cast(s, self.compute_dtype) for s in tree.flatten(_as_list(initial_state))]
+        like = _as_list(self.cell.state_size)
+        if len(states) != len(tree.flatten(like)):
+            raise ArgumentError(f"{type(self).__name__} {self.name!r}(initial_state)", need=f"{len(tree.flatten(like))} states", got=f"{len(states)}")
+        if isinstance(mask, (list, tuple)):
+            mask = mask[0]
+        if self.unroll and sequences.shape[1] is None:
+            raise ShapeError(f"{type(self).__name__} {self.name!r} with unroll=True", need="a known number of steps", got="an unknown one")
+        last, outputs, states = self.inner_loop(sequences, tree.pack_sequence_as(like, states), mask, training)
+        if self.stateful:
+            for variable, state in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
+                variable.assign(state)
+        result = outputs if self.return_sequences else last
+        return (result, *states) if self.return_state else result
+
+    def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Tensor | None, training: bool | None = None) -> tuple[Tensor, Tensor, list[Any]]:
+        """(last output, all outputs, last states) by running the cell step by step."""
+        cell = self.cell
+        if hasattr(cell, "draw_masks"):
+            cell.draw_masks(sequences[:, 0], initial_state, training)
+        single = not isinstance(cell.state_size, (list, tuple))
+        takes_training = isinstance(cell, Layer)
+
+        def step(x: Tensor, states: Any) -> tuple[Tensor, Any]:
+            output, new = cell(x, states, training=training) if takes_training else cell.call(x, states)
+            return output, _as_list(new) if single else new
+
+        last, outputs, states = recurrent(
+            step, sequences, initial_state, mask, self.go_backwards, self.return_sequences, self.unroll, self.zero_output_for_mask and self.return_sequences
+        )
+        if hasattr(cell, "forget_masks"):
+            cell.forget_masks()
+        return last, outputs, _as_list(states)  # type: ignore[return-value]
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        previous_mask = tree.flatten(previous_mask)[0] if isinstance(previous_mask, (list, tuple)) else previous_mask
+        own = previous_mask if self.return_sequences else None
+        return [own] + [None] * len(tree.flatten(self.cell.state_size)) if self.return_state else own
+
+    def reset_state(self) -> None:
+        """Set the states to zero; for stateful layers."""
+        if self.states is not None:
+            for variable in tree.flatten(self.states):
+                variable.assign(ops.zeros(variable.shape, variable.dtype))
+
+    def reset_states(self) -> None:
+        """Set the states to zero; the name of Keras 1 and 2."""
+        self.reset_state()
+
+
+def _as_list(states: Any) -> Any:
+    return list(states) if isinstance(states, (list, tuple)) else [states]
+
+
+class KnownRNN(RNN):
+    """An RNN of one of the built-in cells: takes the arguments of the cell, and offers its attributes."""
+
+    def __init__(self, cell: Any, return_sequences: bool, return_state: bool, go_backwards: bool, stateful: bool, unroll: bool, use_cudnn: Any = "auto", **kwargs: Any) -> None:
+        if use_cudnn not in ("auto", True, False, None):
+            raise ArgumentError(f"{type(self).__name__}(use_cudnn)", need="'auto', True or False", got=repr(use_cudnn))
+        super().__init__(cell, return_sequences, return_state, go_backwards, stateful, unroll, **kwargs)
+        self.use_cudnn = use_cudnn
+        self.zero_output_for_mask = bool(kwargs.get("zero_output_for_mask", False))
+
+    def __getattr__(self, name: str) -> Any:
+        """The cell's arguments: units, activation, kernel_initializer, dropout, ..."""
+        cell = self.__dict__.get("cell")
+        if cell is not None and not name.startswith("_") and name in type(cell)._shown:
+            return getattr(cell, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def fused_inputs(self, sequences: Tensor, initial_state: Any, training: bool | None) -> Tensor | None:
+        """Inputs with their dropout, for cells that run as one op; None where the step by step loop is needed."""
+        cell = self.cell
+        if self.unroll or (training and cell.recurrent_dropout > 0) or sequences.ndim != 3:
+            return None
+        cell.draw_masks(sequences[:, 0], initial_state, training)
+        mask, _ = cell._masks
+        cell.forget_masks()
+        return sequences if mask is None else ops.multiply(sequences, ops.expand_dims(mask, 1))
+
+    def _finish(self, outputs: Tensor, mask: Tensor | None) -> Tensor:
+        return ops.where(ops.expand_dims(mask, -1), outputs, 0.0) if mask is not None and self.zero_output_for_mask else outputs
+
+    def _config_of_arguments(self) -> dict[str, Any]:
+        config = super()._config_of_arguments()
+        config.pop("use_cudnn", None)
+        config["zero_output_for_mask"] = self.zero_output_for_mask
+        return config
+
+
+def known(function: Any, names: tuple[str, ...] = ("tanh", "sigmoid")) -> Any:
+    """The name of an activation that ops know by name, else the function."""
+    return function.__name__ if getattr(function, "__name__", "") in names and function.__module__.startswith("nyala.") else function

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functional: a model that is a graph of layers between symbolic inputs and outputs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nyala.core import dtypes, tree
+from nyala.core.errors import ArgumentError, ShapeError, StructureError
+from nyala.core.masks import set_mask
+from nyala.core.op import convert
+from nyala.core.symbolic import Operation, Symbolic
+from nyala.engines import current
+from nyala.layers.layer import Layer
+from nyala.models.graph import Graph
+from nyala.models.model import Model
+
+
+class Function(Operation):
+    """The computation between symbolic inputs and outputs, callable on tensors.
+
+    Args:
+        inputs, outputs: trees of symbolic tensors.
+
+    >>> import nyala
+    >>> x = nyala.Input((3,))
+    >>> double = nyala.Function(x, x * 2)
+    >>> float(nyala.ops.sum(double(nyala.ops.ones((1, 3)))))
+    6.0
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None) -> None:
+        super().__init__(name)
+        self._inputs_struct, self._outputs_struct = inputs, outputs
+        self.graph = Graph(tree.flatten(inputs), tree.flatten(outputs), f"Function {self.name!r}")
+
+    def call(self, inputs: Any) -> Any:
+        return tree.pack_sequence_as(self._outputs_struct, self.graph.run(tree.flatten(inputs)))
+
+
+class Functional(Model):
+    """A graph of layers. `nyala.Model(inputs, outputs)` makes one.
+
+    Args:
+        inputs: an Input, or a list or dict of them; a dict names the arrays that the model takes.
+        outputs: a symbolic tensor computed from them, or a list or dict; the keys of a dict name losses and metrics.
+        name: of the model.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
+        Layer.__init__(self, name=name, **kwargs)
+        self._check_ends(inputs, outputs)
+        self._inputs_struct, self._outputs_struct = inputs, outputs
+        self.inputs, self.outputs = tree.flatten(inputs), tree.flatten(outputs)
+        self.graph = Graph(_through_input_layers(self.inputs), self.outputs, f"Model {self.name!r}")
+        self._layers = [op for op in self.graph.operations if isinstance(op, Layer)]
+        names = [layer.name for layer in self._layers]
+        if len(set(names)) != len(names):
+            twice = sorted({n for n in names if names.count(n) > 1})
+            raise ArgumentError(f"Model {self.name!r}", need="layers with names that differ", got=f"{twice} more than once", fix="pass name= to these layers")
+        self.built = True
+
+    def _check_ends(self, inputs: Any, outputs: Any) -> None:
+        for what, structure in (("inputs", inputs), ("outputs", outputs)):
+            for leaf in tree.flatten(structure):
+                if not isinstance(leaf, Symbolic):
+                    raise ArgumentError(
+                        f"Model({what})", need="symbolic tensors, from nyala.Input and calls on it", got=f"{type(leaf).__name__}", fix="start with x = nyala.Input(shape) and call layers on x"
+                    )
+        flat = tree.flatten(inputs)
+        if len(set(map(id, flat))) != len(flat):
+            raise ArgumentError("Model(inputs)", need="each input once", got="one of them twice")
+
+    @property
+    def operations(self) -> list[Operation]:
+        """Layers and ops of the graph, from the inputs down."""
+        return list(self.graph.operations)
+
+    @property
+    def input_names(self) -> list[str]:
+        return [_input_name(tensor) for tensor in self.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs: the keys of a dict, else the names of the layers that make them."""
+        if isinstance(self._outputs_struct, dict) and all(isinstance(v, Symbolic) for v in self._outputs_struct.values()):
+            return [key for key in tree.flatten(tree.pack_sequence_as(self._outputs_struct, sorted(self._outputs_struct)))]
+        return [tensor.node.operation.name if tensor.node else tensor.name for tensor in self.outputs]
+
+    @property
+    def input(self) -> Any:
+        return self._inputs_struct
+
+    @property
+    def output(self) -> Any:
+        return self._outputs_struct
+
+    @property
+    def input_shape(self) -> Any:
+        return tree.map_structure(lambda t: t.shape, self._inputs_struct)
+
+    @property
+    def output_shape(self) -> Any:
+        return tree.map_structure(lambda t: t.shape, self._outputs_struct)
+
+    def build(self, input_shape: Any) -> None:
+        """Nothing to do: the graph is built."""
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        values = self._bind(inputs)
+        if mask is not None:
+            for value, given in zip(values, tree.flatten(mask), strict=False):
+                set_mask(value, given)
+        return tree.pack_sequence_as(self._outputs_struct, self.graph.run(values))
+
+    def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        return super().compute_output_spec(inputs)
+
+    def _bind(self, inputs: Any) -> list[Any]:
+        """Tensors in the order of the inputs: dicts by name, lists by position; then checked and fitted one by one."""
+        expected = self._inputs_struct
+        names = [key for key in sorted(expected)] if isinstance(expected, dict) else self.input_names
+        if isinstance(inputs, dict):
+            missing, extra = [n for n in names if n not in inputs], [k for k in inputs if k not in names]
+            if missing or (extra and not isinstance(expected, dict)):
+                raise StructureError(f"Model {self.name!r}", need=f"inputs named {names}", got=f"{list(inputs)}", why="dicts are bound by name", fix=f"rename the keys, or name the layers: nyala.Input(..., name={names[0]!r})")
+            given = [inputs[n] for n in names]
+        else:
+            given = tree.flatten(inputs)
+        if len(given) != len(names):
+            raise StructureError(f"Model {self.name!r}", need=f"{len(names)} input{'s' * (len(names) > 1)} {names}", got=f"{len(given)}")
+        return [self._fit(value, tensor) for value, tensor in zip(given, self.inputs, strict=True)]
+
+    def _fit(self, value: Any, tensor: Symbolic) -> Any:
+        """A tensor as an input declared it: dtype cast, a last axis of 1 added or dropped; other shapes are refused."""
+        if value is None:
+            return None
+        value = convert(value)
+        shape, wanted = tuple(value.shape), tensor.shape
+        if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
+            value = current().reshape(value, (*shape, 1))
+        elif len(shape) == len(wanted) + 1 and shape[-1] == 1:
+            value = current().reshape(value, shape[:-1])
+        shape = tuple(value.shape)
+        if len(shape) != len(wanted) or any(w is not None and n != w and type(n) is int for n, w in zip(shape, wanted, strict=True)):
+            raise _misfit(self.name, _input_name(tensor), wanted, shape)
+        dtype = current().dtype(value)
+        target = current().canonical_dtype(tensor.dtype)
+        if dtype == target or (dtypes.is_float(dtype) and dtypes.is_float(target)):  # layers cast floats to the dtype they compute in
+            return value
+        return current().cast(value, target)
+
+    def get_config(self) -> dict[str, Any]:
+        from nyala.models.serialization import functional_config
+
+        if type(self) is not Functional and type(self).__init__ is not Functional.__init__:
+            return Layer.get_config(self)
+        return functional_config(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        from nyala.models.serialization import functional_from_config
+
+        return functional_from_config(cls, config, custom_objects)
+
+
+def _input_name(tensor: Symbolic) -> str:
+    return tensor.node.operation.name if tensor.node is not None and not tensor.node.input_tensors else tensor.name
+
+
+def _through_input_layers(inputs: list[Symbolic]) -> list[Symbolic]:
+    return inputs
+
+
+def _misfit(model: str, name: str, wanted: tuple, shape: tuple) -> ShapeError:
+    from nyala.core.symbolic import plain_shape
+
+    shape = plain_shape(shape)
+    fix = ""
+    if len(shape) == len(wanted) - 1 and all(w is None or n == w for n, w in zip(shape, wanted[1:], strict=True)):
+        fix = "this is one sample without the batch axis: pass x[None]"
+    elif len(shape) == len(wanted) - 1:
+        fix = "add the missing axis: x[None] for a single sample, x[..., None] for grey images or one feature"
+    elif len(shape) == len(wanted) == 4 and {shape[-1], wanted[-1]} <= {1, 3, 4}:
+        kind = {1: "grey", 3: "colour (RGB)", 4: "RGBA"}
+        fix = f"these look like {kind[shape[-1]]} images where {kind[wanted[-1]]} ones are wanted: convert them"
+    elif len(shape) > len(wanted):
+        fix = "reshape or flatten the data, or declare nyala.Input with this shape"
+    return ShapeError(f"Model {model!r}", need=f"shape {wanted} for its input {name!r}", got=f"{shape}", fix=fix or "reshape the data, or declare nyala.Input with this shape")

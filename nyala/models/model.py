@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Model: a layer that can be trained. `Model(inputs, outputs)` is a graph, a subclass with `call` is a program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from nyala.core.errors import ArgumentError, LookupFailed
+from nyala.core.symbolic import contains_symbolic
+from nyala.layers.layer import Layer, is_shape
+from nyala.training.trainer import Trainer
+
+
+class Model(Trainer, Layer):
+    """A layer that can be trained.
+
+    Args:
+        inputs, outputs: symbolic tensors, or lists or dicts of them, for a model that is a graph; a subclass passes neither and writes `call`.
+        name: of the model.
+
+    >>> import nyala
+    >>> x = nyala.Input((4,))
+    >>> model = nyala.Model(inputs=x, outputs=nyala.layers.Dense(2)(x))
+    >>> model.predict(nyala.ops.ones((3, 4))).shape
+    (3, 2)
+    """
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and _is_graph(args, kwargs):
+            from nyala.models.functional import Functional
+
+            return Layer.__new__(Functional, *args, **kwargs)
+        return Layer.__new__(cls, *args, **kwargs)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        from nyala.models.functional import Functional
+
+        if _is_graph(args, kwargs):
+            if not isinstance(self, Functional):  # a subclass that calls super().__init__(inputs, outputs)
+                self.__class__ = type(type(self).__name__, (type(self), Functional), {"__module__": type(self).__module__})
+            Functional.__init__(self, *args, **kwargs)
+        else:
+            if args:
+                raise ArgumentError(f"{type(self).__name__}(...)", need="symbolic inputs and outputs, or keyword arguments only", got=f"{len(args)} positional arguments")
+            Layer.__init__(self, **kwargs)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers directly below, Inputs included."""
+        return self._sublayers()
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by name or index."""
+        if (name is None) == (index is None):
+            raise ArgumentError("get_layer", need="a name or an index", got="both" if name is not None else "neither")
+        if index is not None:
+            if not -len(self.layers) <= index < len(self.layers):
+                raise LookupFailed(f"Model {self.name!r}.get_layer", need=f"an index below {len(self.layers)}", got=f"{index}")
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise LookupFailed(f"Model {self.name!r}.get_layer", need="the name of one of its layers", got=repr(name), fix=f"it has {[layer.name for layer in self.layers]}")
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for inputs of this shape (or tree of shapes), by running `call` on shapes."""
+        from nyala.core import tree
+        from nyala.core.symbolic import Symbolic, infer_symbolic
+        from nyala.layers.layer import _shape_places
+
+        if type(self) is Model or self.built:
+            self.built = True
+            return
+        shapes = tuple(input_shape) if is_shape(input_shape) else input_shape
+        inputs = tree.map_structure_up_to(_shape_places(shapes), lambda shape: Symbolic(shape, self.compute_dtype), shapes)
+        self.built = True
+        try:
+            infer_symbolic(lambda x: self.call(x), inputs)
+        except BaseException:
+            self.built = False
+            raise
+
+    def _build_for(self, args: tuple, kwargs: dict) -> None:
+        if type(self).build is not Model.build:
+            super()._build_for(args, kwargs)
+        else:  # sublayers build themselves as `call` reaches them
+            from nyala.layers.layer import shapes_of
+
+            self._build_shapes = {"input_shape": shapes_of(args[0])} if args else None
+        self.built = True
+
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Callable[[str], Any] | None = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
+        """Print a table of the layers with their output shapes and numbers of parameters.
+
+        Args:
+            line_length: width in characters.
+            positions: ends of the columns, as shares of the width or in characters.
+            print_fn: called with the text instead of print.
+            expand_nested: show the layers of nested models, too.
+            show_trainable: add a column that says which layers are trained.
+            layer_range: [first, last] names (or patterns) of the layers shown.
+        """
+        from nyala.models.summary import print_summary
+
+        print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
+
+    def to_json(self, **kwargs: Any) -> str:
+        """The architecture as JSON, for nyala.models.model_from_json; without weights."""
+        from nyala.core.serialization import serialize_keras_object
+
+        return json.dumps(serialize_keras_object(self), **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
+        """Write the weights to an .npz file."""
+        from nyala.files.weights import save_weights
+
+        save_weights(self, filepath, overwrite)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
+        """Read the weights from an .npz file that save_weights wrote; nothing is changed unless all fit."""
+        from nyala.files.weights import load_weights
+
+        load_weights(self, filepath, skip_mismatch)
+
+    def reset_states(self) -> None:
+        """Set the states of stateful recurrent layers to zero."""
+        for layer in self._flatten_layers(include_self=False):
+            if hasattr(layer, "reset_states") and getattr(layer, "stateful", False):
+                layer.reset_states()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """Make a model from what get_config returned."""
+        from nyala.core.serialization import custom_object_scope
+
+        if cls is Model and "layers" in config and "input_layers" in config:
+            from nyala.models.functional import Functional
+
+            return Functional.from_config(config, custom_objects)
+        with custom_object_scope(custom_objects):
+            return super().from_config(config)
+
+
+def _is_graph(args: tuple, kwargs: dict) -> bool:
+    """Whether the arguments of Model are symbolic inputs and outputs."""
+    return (len(args) >= 2 and contains_symbolic(args[0])) or (len(args) == 1 and "outputs" in kwargs) or ("inputs" in kwargs and "outputs" in kwargs)

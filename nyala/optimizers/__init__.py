@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Optimizers: rules that move variables against their gradients. One file per family; start at optimizer.py, then sgd.py."""
+
+from nyala.core.lazy import lazy
+
+_FILES = {
+    "optimizer": ("Optimizer",),
+    "adadelta": ("Adadelta",),
+    "adafactor": ("Adafactor",),
+    "adagrad": ("Adagrad",),
+    "adam": ("Adam", "AdamW"),
+    "adamax": ("Adamax",),
+    "ftrl": ("Ftrl",),
+    "lamb": ("Lamb",),
+    "lion": ("Lion",),
+    "loss_scale": ("LossScaleOptimizer",),
+    "nadam": ("Nadam",),
+    "rmsprop": ("RMSprop",),
+    "sgd": ("SGD",),
+    "serialization": ("deserialize", "get", "serialize"),
+}
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        **{name: f"{__name__}.{file}:" for file, names in _FILES.items() for name in names},
+        "legacy": f"{__name__}.legacy",
+        "schedules": f"{__name__}.schedules",
+    },
+)
+
+CLASSES = sorted(name for name in __all__ if name[0].isupper() and name not in ("Optimizer", "LossScaleOptimizer"))
+ALIASES = {name.lower(): name for name in [*CLASSES, "LossScaleOptimizer"]}  # strings are taken in any case

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cases for shortcuts: name of an op -> functions of a random generator that make (arguments, options) for a call. A shortcut without cases fails.
+
+The float arrays among the arguments are also those whose gradients are compared. Cover what a shortcut may
+decide by: ranks, axes, dtypes, masks, None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Random = np.random.Generator
+Case = Callable[[Random], tuple[tuple, dict]]
+
+
+def _normal(random: Random, *shape: int, dtype: str = "float32") -> np.ndarray:
+    return random.normal(size=shape).astype(dtype)
+
+
+def _unary(**options: object) -> list[Case]:
+    """One array of several shapes and dtypes."""
+    return [
+        lambda random: ((_normal(random, 2, 3, 5),), options),
+        lambda random: ((_normal(random, 7) * 30,), options),
+        lambda random: ((_normal(random, 3, 5, dtype="float16"),), options),
+    ]
+
+
+def _normalization(random: Random, *shape: int) -> tuple:
+    return _normal(random, *shape) + 1.5, _normal(random, shape[-1]), _normal(random, shape[-1])
+
+
+def _attention(random: Random, **options: object) -> tuple[tuple, dict]:
+    return (_normal(random, 2, 5, 3, 7), _normal(random, 2, 11, 3, 7), _normal(random, 2, 11, 3, 7)), options
+
+
+CASES: dict[str, list[Case]] = {
+    **{name: _unary() for name in ("relu", "relu6", "elu", "selu", "silu", "softplus", "softsign", "log_sigmoid", "hard_sigmoid", "hard_silu",
+        "leaky_relu", "logsumexp")},
+    "gelu": [*_unary(approximate=True), *_unary(approximate=False)],
+    "softmax": [*_unary(axis=-1), lambda random: ((_normal(random, 3, 5, 2),), {"axis": 1}),
+    lambda random: ((_normal(random, 3, 5, 2),), {"axis": (0, 2)})],
+    "log_softmax": [*_unary(axis=-1), lambda random: ((_normal(random, 3, 5, 2),), {"axis": 0})],
+    "layer_normalization": [
+        lambda random: (_normalization(random, 2, 3, 5), {}),
+        lambda random: ((_normal(random, 2, 3, 5),), {"epsilon": 1e-2}),
+        lambda random: ((_normal(random, 2, 3, 5), _normal(random, 3, 5), None), {"axis": (1, 2)}),
+        lambda random: ((_normal(random, 2, 3, 5, dtype="float16"),), {}),
+    ],
+    "rms_normalization": [lambda random: ((_normal(random, 2, 3, 5), _normal(random, 5)), {}),
+    lambda random: ((_normal(random, 2, 3, 5),), {"axis": 1})],
+    "batch_normalization": [
+        lambda random: ((_normal(random, 2, 3, 5), _normal(random, 5), np.abs(_normal(random, 5)) + 0.5), {"axis": -1}),
+        lambda random: ((_normal(random, 2, 3, 5), _normal(random, 3), np.abs(_normal(random, 3)) + 0.5, 1, *_normal(random, 2, 3)), {}),
+    ],
+    "conv": [
+        lambda random: ((_normal(random, 2, 7, 5, 3), _normal(random, 3, 2, 3, 4)), {"padding": "same", "data_format": "channels_last"}),
+        lambda random: ((_normal(random, 2, 11, 4), _normal(random, 3, 2, 6)), {"strides": 2, "padding": "valid", "data_format": "channels_last"}),
+        lambda random: ((_normal(random, 2, 3, 7, 5), _normal(random, 3, 3, 3, 2)),
+        {"padding": "valid", "data_format": "channels_first", "dilation_rate": 2}),
+    ],
+    "dot_product_attention": [
+        _attention,
+        lambda random: _attention(random, scale=0.5),
+        lambda random: ((_normal(random, 2, 5, 3, 7), _normal(random, 2, 5, 3, 7), _normal(random, 2, 5, 3, 7)), {"is_causal": True}),
+        lambda random: _attention(random, mask=np.tril(np.ones((2, 1, 5, 11), bool))),
+        lambda random: _attention(random, bias=_normal(random, 2, 3, 5, 11)),
+    ],
+}  # fmt: skip

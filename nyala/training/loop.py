@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running a step over data: arrays stay on the device and several steps go in one dispatch; streams go batch by batch.
+
+A `Runner` belongs to a model and a mode ("train", "test"). `epoch` yields the number of steps done so far, about twenty times a second, or after each
+step if a callback wants every batch. Nothing in between waits for the device but the end of a dispatch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from nyala.core import tree
+from nyala.core.transforms import Program, repeat
+from nyala.engines import current, engine
+from nyala.engines.spec import Spec
+from nyala.training.data import ArrayData, StreamData
+
+DISPATCH_SECONDS = 0.05  # so that the progress bar stays alive and the cost of Python vanishes
+RESIDENT_BYTES = 2**31  # arrays beyond this are fed batch by batch
+
+
+def bucket(rows: int) -> int:
+    """rows rounded up to one of four sizes per power of two, so that data sets of similar length share a compiled program.
+
+    >>> bucket(1000), bucket(1025), bucket(6)
+    (1024, 1280, 6)
+    """
+    step = max(2 ** (max(rows, 1).bit_length() - 3), 1)
+    return -(-rows // step) * step
+
+
+def padded(array: np.ndarray, rows: int) -> np.ndarray:
+    """The array with zero rows added up to `rows`; they are never addressed."""
+    if len(array) == rows:
+        return array
+    result = np.zeros((rows, *array.shape[1:]), array.dtype)
+    result[: len(array)] = array
+    return result
+
+
+def specs_of(batch: Any) -> Any:
+    """A batch of tensors or arrays as Specs of the engine in force."""
+    return tree.map_structure(lambda leaf: None if leaf is None else Spec(tuple(leaf.shape), engine.canonical_dtype(_dtype(leaf))), batch)
+
+
+def _dtype(leaf: Any) -> str:
+    return leaf.dtype.name if isinstance(leaf, np.ndarray) else current().dtype(leaf)
+
+
+def to_device(batch: Any) -> Any:
+    """A batch of host arrays as tensors."""
+    return tree.map_structure(lambda leaf: None if leaf is None else engine.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, batch)
+
+
+def signature(batch: Any) -> tuple:
+    """Shapes and dtypes of a batch, hashable."""
+    paths = tree.flatten_with_path(batch)
+    return tuple((path, None if leaf is None else (tuple(leaf.shape), _dtype(leaf))) for path, leaf in paths)
+
+
+class Programs:
+    """The compiled programs of a model, by mode, engine and signature; forgotten when the model changes."""
+
+    def __init__(self) -> None:
+        self.table: dict[tuple, Callable] = {}
+        self.seconds: dict[tuple, float] = {}  # per step, as measured
+
+    def get(self, key: tuple, function: Callable, specs: list) -> Callable:
+        """The program for this key; eager engines run the function itself."""
+        here = current()
+        key = (here.name, *key)
+        if key not in self.table:
+            self.table[key] = Program(here, function, specs) if here.compiles else here.compile(function)
+        return self.table[key]
+
+
+class Runner:
+    """Epochs of one mode of a model over data."""
+
+    def __init__(self, model: Any, mode: str, data: ArrayData | StreamData, step: Callable[[tuple], Any]) -> None:
+        self.model, self.mode, self.data, self.step = model, mode, data, step
+        self.programs: Programs = model._programs
+        self.logs: Any = None  # what the last step returned, if it returns anything
+        self.steps = data.steps
+        self.resident = isinstance(data, ArrayData) and data.steps > 1 and data.bytes < RESIDENT_BYTES and not model.run_eagerly
+        self._placed: Any = None
+        self._placed_for: Any = None
+
+    def epoch(self, each: int | None = None) -> Iterator[tuple[int, int]]:
+        """One epoch; yields (first step, number of steps done) after each dispatch. each: steps per dispatch, chosen by time if None."""
+        return self._resident_epoch(each) if self.resident else self._streamed_epoch(each or 1)
+
+    # Batch by batch -----------------------------------------------------------------------------------------------------------------
+
+    def run_batch(self, batch: tuple) -> Any:
+        """One step on one batch of host arrays or tensors."""
+        if self.model.run_eagerly:
+            self.logs = self.step(to_device(batch))
+            return self.logs
+        program = self.programs.get((self.mode, "batch", signature(batch)), self.step, [specs_of(batch)])
+        self.logs = program(to_device(batch))
+        return self.logs
+
+    def _streamed_epoch(self, each: int) -> Iterator[tuple[int, int]]:
+        first = done = 0
+        for done, batch in enumerate(self.data.batches(), 1):
+            self.run_batch(batch)
+            if done - first >= each:
+                yield first, done
+                first = done
+        if done > first:
+            yield first, done
+
+    # Arrays on the device -------------------------------------------------------------------------------------------------------------
+
+    def _place(self) -> Any:
+        """The arrays on the device, put there once per engine."""
+        if self._placed_for is not current():
+            rows = bucket(self.data.rows)
+            self._placed = tree.map_structure(lambda leaf: None if leaf is None else engine.asarray(padded(leaf, rows)), self.data.parts)
+            self._placed_for = current()
+        return self._placed
+
+    def _resident_epoch(self, each: int | None) -> Iterator[tuple[int, int]]:
+        data, size = self.data, self.data.batch_size
+        placed = self._place()
+        shuffled = data.shuffle
+        order = engine.asarray(padded(data.order(), bucket(data.rows))) if shuffled else None
+        key = (self.mode, size, shuffled, signature(placed))
+        full = min(data.steps, data.rows // size)
+        done = 0
+        while done < full:
+            count = min(each or self._steps_per_dispatch(key), full - done)
+            began = time.perf_counter()
+            fresh = self._dispatch(key, placed, order, done, count, size)
+            if not each and not fresh:
+                self.programs.seconds[key] = (time.perf_counter() - began) / count
+            yield done, done + count
+            done += count
+        rest = data.rows - full * size
+        if done < data.steps and rest:
+            self._dispatch((*key, rest), placed, order, 0, 1, rest, full * size)
+            yield done, done + 1
+
+    def _steps_per_dispatch(self, key: tuple) -> int:
+        seconds = self.programs.seconds.get(key)
+        return 1 if seconds is None else max(1, min(int(DISPATCH_SECONDS / max(seconds, 1e-7)), 100_000))
+
+    def _dispatch(self, key: tuple, placed: Any, order: Any, start: int, count: int, size: int, offset: int = 0) -> bool:
+        """Run `count` steps on consecutive batches of `size` rows, the first beginning at row offset + start * size. True if it was compiled for this."""
+        here = current()
+
+        def steps(placed: Any, order: Any, start: Any, count: Any, offset: Any) -> Any:
+            def one(i: Any) -> Any:
+                row = here.add(offset, here.multiply(i, size)) if here.compiles or here.abstract else offset + i * size
+                return self.step(_rows(placed, order, row, size))
+
+            return repeat(one, start, count)
+
+        if here.compiles:
+            fresh = (here.name, *key) not in self.programs.table
+            scalar = Spec((), "int32")
+            program = self.programs.get(key, steps, [specs_of(placed), None if order is None else specs_of(order), scalar, scalar, scalar])
+            self.logs = program(placed, order, *(np.int32(n) for n in (start, count, offset)))
+            here.block([v.stored() for v in program.written[:1]])  # type: ignore[attr-defined]
+            return fresh
+        self.logs = here.compile(steps)(placed, order, start, count, offset)
+        return False
+
+
+def _rows(placed: Any, order: Any, row: Any, size: int) -> Any:
+    """`size` rows that begin at `row`: of the data itself, or of those that the order names."""
+    here = current()
+    if here.abstract:
+        return tree.map_structure(lambda leaf: None if leaf is None else here.full((size, *leaf.shape[1:]), 0, leaf.dtype), placed)
+    if order is not None:
+        index = here.dynamic_slice(order, [row], (size,))
+        return tree.map_structure(lambda leaf: None if leaf is None else here.take(leaf, index, 0), placed)
+    return tree.map_structure(lambda leaf: None if leaf is None else here.dynamic_slice(leaf, [row, *[0] * (leaf.ndim - 1)], (size, *leaf.shape[1:])), placed)

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Losses, metrics, targets and weights bound to the outputs of a model, by name or position, once, when the first batch is seen.
+
+Start at Objectives. Outputs are flat here, in the order of nyala.tree; a structure given by the user is bound by `bind`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nyala import losses as losses_package
+from nyala import metrics as metrics_package
+from nyala import ops
+from nyala.core import tree
+from nyala.core.errors import ArgumentError, StructureError
+from nyala.core.names import to_snake_case
+from nyala.training.checks import check_target
+
+_ACCURACY = ("accuracy", "acc", "Accuracy")
+_CROSSENTROPY = ("crossentropy", "ce")
+
+
+def output_names(model: Any, y_pred: Any) -> list[str]:
+    """Names of the outputs, in flat order: keys of dicts, else those the model knows, else output_1, output_2, ..."""
+    paths = [path for path, _ in tree.flatten_with_path(y_pred)]
+    if isinstance(y_pred, dict):
+        return ["_".join(map(str, path)) for path in paths]
+    known = list(getattr(model, "output_names", None) or ())
+    if len(known) == len(paths):
+        return known
+    return ["output"] if len(paths) == 1 else [f"output_{i + 1}" for i in range(len(paths))]
+
+
+def bind(given: Any, names: Sequence[str], what: str, leaf: Any, single_for_all: bool = True) -> list[Any]:
+    """One item of a user's structure per output: a single item for all, a dict by name, a list by position.
+
+    leaf says whether a value is one item. Raises StructureError where names or numbers do not match."""
+    if given is None:
+        return [None] * len(names)
+    if leaf(given):
+        if not single_for_all and len(names) > 1:
+            raise StructureError(what, need=f"one for each of the outputs {list(names)}", got="one", fix="pass a dict by output name, or a list")
+        return [given] * len(names)
+    if isinstance(given, Mapping):
+        unknown = [k for k in given if k not in names]
+        if unknown:
+            raise StructureError(what, need=f"the output names {list(names)} as keys", got=f"{unknown}", fix="use these names, or name the output layers with name=")
+        return [given.get(name) for name in names]
+    items = list(given)
+    if len(items) != len(names):
+        raise StructureError(what, need=f"{len(names)} item{'s' * (len(names) > 1)}, one for each of the outputs {list(names)}", got=f"{len(items)}", fix="pass a dict by output name, or a list of that length")
+    return items
+
+
+def is_loss(value: Any) -> bool:
+    return isinstance(value, str) or callable(value) or (isinstance(value, Mapping) and "class_name" in value)
+
+
+def is_tensor_like(value: Any) -> bool:
+    return not isinstance(value, (Mapping, list, tuple))
+
+
+class Objectives:
+    """What `compile` was told, bound to the outputs of a model."""
+
+    def __init__(self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
+        self.loss, self.loss_weights, self.metrics, self.weighted_metrics = loss, loss_weights, metrics, weighted_metrics
+        self.loss_tracker = metrics_package.Mean(name="loss")
+        self.names: list[str] = []
+        self.losses: list[Any] = []
+        self.weights: list[float | None] = []
+        self.trackers: list[Any] = []  # one Mean per loss where there are several
+        self.bound: list[tuple[int, Any, bool]] = []  # (output, metric, weighted)
+        self.ready = False
+
+    @property
+    def all_metrics(self) -> list[Any]:
+        """The loss tracker, the trackers of the outputs' losses, and the metrics, in the order of logs."""
+        return [self.loss_tracker, *(t for t in self.trackers if t is not None), *(metric for _, metric, _ in self.bound)]
+
+    def build(self, model: Any, y: Any, y_pred: Any) -> None:
+        """Bind to the outputs. Called with the first batch (its shapes are enough)."""
+        self.names = output_names(model, y_pred)
+        predictions = tree.flatten(y_pred)
+        targets = self.targets(y)
+        loss = self.loss
+        if isinstance(loss, (list, tuple)) and len(self.names) == 1 and len(loss) == 1:
+            loss = loss[0]
+        found = bind(loss, self.names, "compile(loss)", is_loss)
+        self.losses = [_as_loss(item) for item in found]
+        weights = self.loss_weights
+        self.weights = bind(weights, self.names, "compile(loss_weights)", lambda w: isinstance(w, (int, float)))
+        for name, item, target, prediction in zip(self.names, self.losses, targets, predictions, strict=True):
+            if item is not None and target is not None:
+                check_target(name, item, tuple(target.shape), tuple(prediction.shape), target)
+        active = [name for name, item in zip(self.names, self.losses, strict=True) if item is not None]
+        self.trackers = [metrics_package.Mean(name=f"{name}_loss") if len(active) > 1 and item is not None else None for name, item in zip(self.names, self.losses, strict=True)]
+        self.bound = [(i, metric, False) for i, metric in self._bind_metrics(self.metrics, "compile(metrics)", targets, predictions)]
+        self.bound += [(i, metric, True) for i, metric in self._bind_metrics(self.weighted_metrics, "compile(weighted_metrics)", targets, predictions)]
+        self._set_names()
+        self.ready = True
+
+    def _bind_metrics(self, given: Any, what: str, targets: list, predictions: list) -> list[tuple[int, Any]]:
+        """(output, metric) pairs: a flat list counts for every output, a list of lists or a dict goes by position or name."""
+        if given is None or (isinstance(given, (list, tuple, Mapping)) and not given):
+            return []
+        if is_loss(given):
+            given = [given]
+        several = len(self.names) > 1
+        if isinstance(given, Mapping):
+            items = bind(given, self.names, what, lambda _: False)
+        elif all(is_loss(item) for item in given):
+            items = [list(given) for _ in self.names]
+        elif len(given) == len(self.names) or not several:
+            items = list(given) if several or len(given) == 1 else [given]
+        else:
+            items = bind(given, self.names, what, lambda _: False)
+        pairs, used = [], set()
+        for i, item in enumerate(items):
+            for identifier in [item] if is_loss(item) else item or ():
+                if identifier is None:
+                    continue
+                metric = _as_metric(identifier, self.losses[i], targets[i], predictions[i])
+                if id(metric) in used:  # one object for several outputs: each output counts for itself
+                    metric = type(metric).from_config(metric.get_config())
+                used.add(id(metric))
+                pairs.append((i, metric))
+        return pairs
+
+    def _set_names(self) -> None:
+        """Where there are several outputs, logs name them; equal names get numbers."""
+        self.log_names = {}
+        taken: dict[str, int] = {"loss": 1}
+        for i, metric, _ in self.bound:
+            name = f"{self.names[i]}_{metric.name}" if len(self.names) > 1 else metric.name
+            count = taken.get(name, 0)
+            taken[name] = count + 1
+            self.log_names[id(metric)] = f"{name}_{count}" if count else name
+
+    def log_name(self, metric: Any) -> str:
+        """The name of a metric in logs and history."""
+        return getattr(self, "log_names", {}).get(id(metric), metric.name)
+
+    def targets(self, y: Any) -> list[Any]:
+        """Targets in flat order, None where an output has none."""
+        if y is None:
+            return [None] * len(self.names)
+        if len(self.names) == 1 and isinstance(y, (list, tuple)) and len(y) == 1:
+            return [y[0]]
+        return bind(y, self.names, "the targets y", is_tensor_like, single_for_all=False)
+
+    def sample_weights(self, sample_weight: Any) -> list[Any]:
+        if isinstance(sample_weight, (list, tuple)) and len(sample_weight) == len(self.names) == 1:
+            return [sample_weight[0]]
+        return bind(sample_weight, self.names, "sample_weight", is_tensor_like)
+
+    def total(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
+        """The weighted sum of the losses; None if no output has one. Keeps the trackers of several losses."""
+        parts = []
+        for item, weight, tracker, target, prediction, sample in zip(
+            self.losses, self.weights, self.trackers, self.targets(y), tree.flatten(y_pred), self.sample_weights(sample_weight), strict=True
+        ):
+            if item is None:
+                continue
+            value = item(target, prediction, sample)
+            if tracker is not None:
+                tracker.update_state(value, sample_weight=prediction.shape[0] if len(prediction.shape) else None)
+            parts.append(value if weight is None else ops.multiply(value, weight))
+        total = parts[0] if parts else None
+        for part in parts[1:]:
+            total = ops.add(total, part)
+        return total
+
+    def update(self, y: Any, y_pred: Any, sample_weight: Any) -> None:
+        """Update the metrics with a batch."""
+        if not self.bound:
+            return
+        targets, predictions, weights = self.targets(y), tree.flatten(y_pred), self.sample_weights(sample_weight)
+        for i, metric, weighted in self.bound:
+            if targets[i] is not None:
+                metric.update_state(targets[i], predictions[i], sample_weight=weights[i] if weighted else None)
+
+
+def _as_loss(identifier: Any) -> Any:
+    """A loss object from what compile was given; functions are averaged over the batch."""
+    if identifier is None:
+        return None
+    loss = losses_package.get(identifier)
+    if isinstance(loss, losses_package.Loss):
+        return loss
+    if not callable(loss):
+        raise ArgumentError("compile(loss)", need="a name, a Loss or a function (y_true, y_pred) -> loss", got=repr(identifier))
+    return losses_package.LossFunctionWrapper(loss, name=getattr(loss, "__name__", "loss"))
+
+
+def _as_metric(identifier: Any, loss: Any, target: Any, prediction: Any) -> Any:
+    """A metric object; "accuracy" and "crossentropy" take the kind that fits the target, the output and the loss."""
+    if isinstance(identifier, str) and identifier in (*_ACCURACY, *_CROSSENTROPY):
+        kind = "accuracy" if identifier in _ACCURACY else "crossentropy"
+        function = getattr(metrics_package, f"{_label_kind(loss, target, prediction)}_{kind}")
+        return metrics_package.MeanMetricWrapper(function, name=identifier if identifier != "Accuracy" else "accuracy")
+    metric = metrics_package.get(identifier)
+    if isinstance(metric, metrics_package.Metric):
+        if isinstance(identifier, str) and identifier != type(identifier).__name__ and to_snake_case(identifier) == identifier:
+            metric.name = metric.name if identifier not in ("acc",) else identifier
+        return metric
+    if inspect.isfunction(metric) or callable(metric):
+        name = identifier if isinstance(identifier, str) else getattr(metric, "__name__", to_snake_case(type(metric).__name__))
+        return metrics_package.MeanMetricWrapper(metric, name=name)
+    raise ArgumentError("compile(metrics)", need="a name, a Metric or a function (y_true, y_pred) -> values", got=repr(identifier))
+
+
+def _label_kind(loss: Any, target: Any, prediction: Any) -> str:
+    """binary, categorical or sparse_categorical, by the shapes of target and output."""
+    shape, predicted = (tuple(target.shape), tuple(prediction.shape)) if target is not None else ((), tuple(prediction.shape))
+    if predicted[-1:] == (1,):
+        return "binary"
+    if len(shape) < len(predicted) or (shape and shape[-1] == 1 and predicted[-1] != 1):
+        return "sparse_categorical"
+    return "categorical"
