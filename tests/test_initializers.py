@@ -65,6 +65,8 @@ def test_every_engine_starts_with_equal_bits(name):
 def test_draws_follow_their_distribution(initializer, distribution):
     values = draw(initializer, (101, 247)).ravel()
     assert stats.kstest(values, distribution.cdf).pvalue > 1e-3
+    low, high = distribution.support()
+    assert low - 1e-6 <= values.min() and values.max() <= high + 1e-6
     assert abs(np.corrcoef(values[1:], values[:-1])[0, 1]) < 0.03
 
 
@@ -249,8 +251,8 @@ def test_a_user_defined_class():
         (lambda: initializers.STFT("both"), "STFT(side) needs 'real' or 'imag', got 'both'."),
         (
             lambda: initializers.STFT(window="round"),
-            "STFT(window) needs one of ['bartlett', 'blackman', 'blackmanharris', 'boxcar', 'flattop', 'hamming', 'hann', 'nuttall'], an array or None, "
-            "got 'round'.",
+            "STFT(window) needs one of ['bartlett', 'blackman', 'blackmanharris', 'boxcar', 'flattop', 'hamming', 'hann', 'nuttall'], "
+            "an array or None, got 'round'.",
         ),
         (lambda: initializers.STFT(scaling="x"), "STFT(scaling) needs 'density', 'spectrum' or None, got 'x'."),
         (

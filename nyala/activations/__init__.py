@@ -3,14 +3,38 @@
 
 from nyala.core.lazy import lazy
 
-_OPS = (
-    "celu elu glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh leaky_relu log_sigmoid log_softmax relu6 selu sigmoid silu "
-    "soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus swish tanh_shrink threshold"
-).split()
+_OPS = [
+    "celu",
+    "elu",
+    "glu",
+    "hard_shrink",
+    "hard_sigmoid",
+    "hard_silu",
+    "hard_swish",
+    "hard_tanh",
+    "leaky_relu",
+    "log_sigmoid",
+    "log_softmax",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_shrink",
+    "softmax",
+    "softplus",
+    "softsign",
+    "sparse_plus",
+    "sparse_sigmoid",
+    "sparsemax",
+    "squareplus",
+    "swish",
+    "tanh_shrink",
+    "threshold",
+]
 
 FUNCTIONS = {
     **dict.fromkeys(_OPS, "nyala.ops.nn_activations:"),
-    "tanh": "nyala.ops.elementwise:",
+    "tanh": "nyala.ops:",
     **dict.fromkeys(("exponential", "gelu", "linear", "mish", "relu"), "nyala.activations.functions:"),
 }
 

@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
+from nyala import ops
 from nyala.core.op import convert
 from nyala.core.symbolic import Symbolic
 from nyala.engines.protocol import Tensor
-from nyala.ops import elementwise
-from nyala.ops import nn_activations as nn
 
 
 def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Tensor:
@@ -22,11 +21,11 @@ def relu(x: Tensor, negative_slope: float = 0.0, max_value: float | None = None,
     [-1.0, 0.5, 2.0]
     """
     if not threshold:
-        result = nn.leaky_relu(x, negative_slope) if negative_slope else nn.relu(x)
+        result = ops.leaky_relu(x, negative_slope) if negative_slope else ops.relu(x)
     else:
-        below = elementwise.multiply(elementwise.subtract(x, threshold), negative_slope) if negative_slope else 0.0
-        result = nn.threshold(x, threshold, below)
-    return result if max_value is None else elementwise.minimum(result, max_value)
+        below = ops.multiply(ops.subtract(x, threshold), negative_slope) if negative_slope else 0.0
+        result = ops.threshold(x, threshold, below)
+    return result if max_value is None else ops.minimum(result, max_value)
 
 
 def gelu(x: Tensor, approximate: bool = False) -> Tensor:
@@ -35,7 +34,7 @@ def gelu(x: Tensor, approximate: bool = False) -> Tensor:
     >>> gelu([0.0, 1.0]).tolist()
     [0.0, 0.8413447]
     """
-    return nn.gelu(x, approximate)
+    return ops.gelu(x, approximate)
 
 
 def exponential(x: Tensor) -> Tensor:
@@ -44,7 +43,7 @@ def exponential(x: Tensor) -> Tensor:
     >>> exponential([0.0, 1.0]).tolist()
     [1.0, 2.7182818]
     """
-    return elementwise.exp(x)
+    return ops.exp(x)
 
 
 def mish(x: Tensor) -> Tensor:
@@ -55,7 +54,7 @@ def mish(x: Tensor) -> Tensor:
     >>> mish([0.0, 1.0]).tolist()
     [0.0, 0.8650984]
     """
-    return elementwise.multiply(x, elementwise.tanh(nn.softplus(x)))
+    return ops.multiply(x, ops.tanh(ops.softplus(x)))
 
 
 def linear(x: Tensor) -> Tensor:

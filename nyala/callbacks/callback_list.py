@@ -69,9 +69,9 @@ class CallbackList(Callback):
 
 
 def _call_all(name: str) -> Callable:
-    def call(self: CallbackList, *args: Any, **kwargs: Any) -> None:
+    def call(self: CallbackList, logs: Logs = None) -> None:
         for callback in self.callbacks:
-            getattr(callback, name)(*args, **kwargs)
+            getattr(callback, name)(logs if logs is not None else {})
 
     call.__name__ = name
     call.__doc__ = getattr(Callback, name).__doc__

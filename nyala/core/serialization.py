@@ -309,7 +309,7 @@ def from_identifier(identifier: Any, package: str, kind: type | tuple[type, ...]
             snake = {to_snake_case(public): public for public in reversed(module.__all__)}
             found = getattr(module, snake[identifier]) if identifier in snake else None
         if found is None:
-            near = difflib.get_close_matches(identifier, [*module.__all__, *getattr(module, "ALIASES", {})], n=3)
+            near = difflib.get_close_matches(identifier, sorted({*module.__all__, *getattr(module, "ALIASES", {})}), n=3)
             raise LookupFailed(noun, need=f"a name known in {package}", got=repr(identifier), fix=f"did you mean {' or '.join(map(repr, near))}?" if near else f"see dir({package})")
         identifier = found
     if inspect.isclass(identifier):

@@ -69,12 +69,15 @@ def discover(function: Callable, *specs: Any) -> tuple[list[Variable], list[Vari
     with Scope() as inside:
         try:
             result = infer(function, *specs)
-        except (TypeError, AttributeError):
+        except (TypeError, AttributeError) as error:
             if not real.compiles:
                 raise
             inside.read.clear()
             inside.touched.clear()
-            result = real.eval_shape(function, *specs)
+            try:
+                result = real.eval_shape(function, *specs)
+            except Exception as second:  # the engine stumbles, too; the first error is about the code of the user
+                raise error from second
             result = tree.map_structure(lambda leaf: Spec(tuple(leaf.shape), str(leaf.dtype)) if hasattr(leaf, "shape") else leaf, result)
     return list(inside.read.values()), list(inside.touched.values()), result
 

@@ -33,7 +33,7 @@ from nyala.layers.input_spec import InputSpec, check_inputs
 # Attributes that describe a layer rather than belong to it: nothing is tracked in them.
 UNTRACKED = {
     "inbound_nodes", "input_spec", "_arguments", "_losses", "_loss_layers", "_weights", "_build_shapes", "_first_weights", "dtype_policy",
-    "optimizer", "history", "loss", "_step_loss", "_objectives", "_programs", "_compile_config",
+    "_optimizer", "history", "loss", "_step_loss", "_objectives", "_programs", "_compile_config",
 }  # fmt: skip
 
 
@@ -326,7 +326,11 @@ class Layer(Operation):
         if not self.built:
             self._build_for(args, {k: v for k, v in kwargs.items() if k != "training"})
             self.built = True
-        outputs = self.compute_output_spec(*args, **kwargs)
+        try:
+            outputs = self.compute_output_spec(*args, **kwargs)
+        except Exception as error:
+            self._explain(error, args)
+            raise
         self._set_first_weights()
         Node(self, args, kwargs, outputs)
         return outputs

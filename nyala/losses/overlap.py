@@ -27,17 +27,17 @@ def dice(y_true: Tensor, y_pred: Tensor, axis: Any = None) -> Tensor:
 
 
 def tversky(y_true: Tensor, y_pred: Tensor, alpha: float = 0.5, beta: float = 0.5, axis: Any = None) -> Tensor:
-    """1 - both / (both + alpha * only predicted + beta * only true) along axis, or over everything
+    """1 - both / (both + alpha * only true + beta * only predicted) along axis, or over everything
 
     Args:
-        alpha: weight of what is predicted but not true.
-        beta: weight of what is true but not predicted.
+        alpha: weight of what is true but not predicted.
+        beta: weight of what is predicted but not true.
     Source: Salehi, Erdogmus, Gholipour 2017, Tversky loss function for image segmentation using 3D fully convolutional deep networks.
     """
     y_true, y_pred = paired(y_true, y_pred, "tversky")
     both = ops.sum(y_true * y_pred, axis=axis)
     predicted, true = ops.sum((1.0 - y_true) * y_pred, axis=axis), ops.sum(y_true * (1.0 - y_pred), axis=axis)
-    return 1.0 - both / (both + alpha * predicted + beta * true + config.epsilon())
+    return 1.0 - both / (both + alpha * true + beta * predicted + config.epsilon())
 
 
 class Dice(LossFunctionWrapper):

@@ -88,17 +88,20 @@ def categorical_crossentropy(y_true: Tensor, y_pred: Tensor, from_logits: bool =
 
 
 def categorical_focal_crossentropy(
-    y_true: Tensor, y_pred: Tensor, alpha: float = 0.25, gamma: float = 2.0, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
+    y_true: Tensor, y_pred: Tensor, alpha: Any = 0.25, gamma: float = 2.0, from_logits: bool = False, label_smoothing: float = 0.0, axis: int = -1
 ) -> Tensor:
-    """-alpha * sum((1 - y_pred)**gamma * y_true * log(y_pred)) along the class axis: easy samples count little.
+    """-sum(alpha * (1 - y_pred)**gamma * y_true * log(y_pred)) along the class axis: easy samples count little.
 
+    Args:
+        alpha: one factor, or one for each class of the last axis.
     Source: Lin, Goyal, Girshick, He, Dollar 2017, Focal Loss for Dense Object Detection.
     """
     y_true, y_pred = paired(y_true, y_pred, "categorical_focal_crossentropy", broadcast=False)
     y_true = _smoothed(y_true, label_smoothing, y_pred.shape[axis])
     p = ops.softmax(y_pred, axis=axis) if from_logits else ops.divide_no_nan(y_pred, ops.sum(y_pred, axis=axis, keepdims=True))
     logs = ops.log_softmax(y_pred, axis=axis) if from_logits else ops.log(_inside(p))
-    return -alpha * ops.sum(ops.power(1.0 - _inside(p), gamma) * y_true * logs, axis=axis)
+    alpha = ops.convert_to_tensor(alpha, ops.dtype(p))
+    return -ops.sum(alpha * ops.power(1.0 - _inside(p), gamma) * y_true * logs, axis=axis)
 
 
 def sparse_categorical_crossentropy(y_true: Tensor, y_pred: Tensor, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1) -> Tensor:
@@ -227,7 +230,7 @@ class CategoricalFocalCrossentropy(LossFunctionWrapper):
 
     def __init__(
         self,
-        alpha: float = 0.25,
+        alpha: Any = 0.25,
         gamma: float = 2.0,
         from_logits: bool = False,
         label_smoothing: float = 0.0,

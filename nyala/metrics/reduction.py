@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nyala import ops
-from nyala.core.errors import ArgumentTypeError
+from nyala.core.errors import ArgumentTypeError, ShapeError
 from nyala.core.masks import get_mask
 from nyala.engines.protocol import Tensor
 from nyala.losses.loss import keep_masked_axis, rank_matched
@@ -114,3 +114,41 @@ class MeanMetricWrapper(Mean):
     def fn(self) -> Callable:
         """The function whose mean this is."""
         return self._fn
+
+
+class MeanTensor(Metric):
+    """Weighted mean of tensors of one shape, element by element.
+
+    Args:
+        shape: of the tensors; that of the first otherwise.
+
+    >>> mean = MeanTensor()
+    >>> mean.update_state([0.0, 1.0])
+    >>> mean.update_state([4.0, 2.0], sample_weight=3.0)
+    >>> mean.result().tolist()
+    [3.0, 1.75]
+    """
+
+    def __init__(self, name: str | None = "mean_tensor", dtype: Any = None, shape: Sequence[int] | None = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.shape = None if shape is None else tuple(shape)
+        if shape is not None:
+            self._build()
+
+    def _build(self) -> None:
+        self.total = self.add_variable(self.shape, "zeros", name="total")
+        self.count = self.add_variable(self.shape, "zeros", name="count")
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Add a tensor, with one weight per entry of its first axis or per element."""
+        values, weight = _weighted(values, sample_weight, None, self.dtype)
+        if self.shape is None:
+            self.shape = tuple(values.shape)
+            self._build()
+        if tuple(values.shape) != self.shape:
+            raise ShapeError(f"MeanTensor {self.name!r}", need=f"tensors of shape {self.shape}", got=f"shape {tuple(values.shape)}", fix="make a metric for each shape")
+        self.total.assign(self.total + values)
+        self.count.assign(self.count + (1.0 if weight is None else ops.broadcast_to(weight, self.shape)))
+
+    def result(self) -> Tensor:
+        return ops.zeros((), dtype=self.dtype) if self.shape is None else ops.divide_no_nan(self.total, self.count)

@@ -8,9 +8,11 @@ from nyala.core.lazy import lazy
 
 _FILES = {
     "elementwise": """
-        abs absolute add arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt ceil clip cos cosh deg2rad divide divide_no_nan erf erfc erfinv exp exp2 expm1 fabs
-        floor floor_divide fmax fmin fmod gcd heaviside hypot i0 lcm ldexp log log10 log1p log2 logaddexp logaddexp2 maximum minimum mod multiply
-        nan_to_num negative nextafter power rad2deg reciprocal round rsqrt sign signbit sin sinc sinh sqrt square subtract tan tanh true_divide trunc""",
+        abs absolute add ceil clip divide divide_no_nan fabs floor floor_divide fmax fmin fmod gcd heaviside lcm ldexp maximum minimum mod
+        multiply nan_to_num negative nextafter power reciprocal round sign signbit square subtract true_divide trunc""",
+    "transcendental": """
+        arccos arccosh arcsin arcsinh arctan arctan2 arctanh cbrt cos cosh deg2rad erf erfc erfinv exp exp2 expm1 hypot i0 log log10 log1p log2
+        logaddexp logaddexp2 rad2deg rsqrt sin sinc sinh sqrt tan tanh""",
     "comparison": "allclose equal greater greater_equal isclose isfinite isinf isnan isneginf isposinf isreal less less_equal not_equal",
     "logical": "logical_and logical_not logical_or logical_xor select where",
     "bits": """
@@ -29,7 +31,8 @@ _FILES = {
     "statistics": """
         corrcoef diff median nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanprod nanquantile nanstd
         nansum nanvar percentile quantile trapezoid""",
-    "linalg": "cdist cholesky cholesky_inverse det eig eigh inv jvp logdet lstsq lu_factor matrix_rank norm pinv qr slogdet solve solve_triangular svd",
+    "linalg": """
+        cdist cholesky cholesky_inverse det eig eigh inv jvp logdet lstsq lu_factor matrix_rank norm pinv qr slogdet solve solve_triangular svd""",
     "fourier": "extract_sequences fft fft2 ifft2 irfft istft rfft stft",
     "vectorized": "vectorize",
     "core": """

@@ -21,7 +21,13 @@ Flat = tuple[Tensor, ...]
 
 
 class _Flat:
-    """A function of trees as one of flat tuples: values of `variables`, then the leaves of its arguments. `structure` is the tree of its last result."""
+    """A function of trees as one of flat tuples: values of `variables`, then the leaves of its arguments.
+
+    Attributes:
+        structure: the tree of its last result.
+        ran: whether it has been called.
+        variables: those it assigns, see _find_assigned.
+    """
 
     def __init__(self, function: Callable, *inputs: Tree) -> None:
         self.function, self.inputs = function, inputs
@@ -91,7 +97,9 @@ def _need_alike(where: str, before: Flat, after: Flat, what: str) -> None:
 def _predicate(where: str, value: Any) -> Tensor:
     value = convert(value)
     if value.ndim:
-        raise ShapeError(where, need="one truth value", got=f"shape {tuple(value.shape)}", fix="use ops.any or ops.all, or ops.where to choose by element")
+        raise ShapeError(
+            where, need="one truth value", got=f"shape {tuple(value.shape)}", fix="use ops.any or ops.all, or ops.where to choose by element"
+        )
     return cast(value, "bool")
 
 
@@ -224,7 +232,11 @@ def scan(f: Callable, init: Tree, xs: Tree = None, length: int | None = None, re
         return tuple(result)
 
     turn, start = _Flat(step, init, xs), _flatten(init)
-    slices = tuple(engine.reshape(engine.slice(x, (0,) * x.ndim, (min(1, size), *x.shape[1:]), (1,) * x.ndim), x.shape[1:]) for x in inputs) if size and engine.compiles else ()
+    slices = (
+        tuple(engine.reshape(engine.slice(x, (0,) * x.ndim, (min(1, size), *x.shape[1:]), (1,) * x.ndim), x.shape[1:]) for x in inputs)
+        if size and engine.compiles
+        else ()
+    )
     first = (*(_find_assigned((turn,), (*start, *slices)) if size else ()), *start)
 
     def body(carry: Flat, x: Flat) -> tuple[Flat, Flat]:
@@ -241,7 +253,11 @@ def scan(f: Callable, init: Tree, xs: Tree = None, length: int | None = None, re
 def _common_size(where: str, leaves: Flat, axis: int) -> int:
     """The one size that all leaves have along axis."""
     if any(leaf.ndim <= axis for leaf in leaves) or len({leaf.shape[axis] for leaf in leaves}) != 1:
-        raise ShapeError(where, need=f"tensors of one size along axis {axis}", got="shapes " + " and ".join(str(tuple(leaf.shape)) for leaf in leaves) if leaves else "none")
+        raise ShapeError(
+            where,
+            need=f"tensors of one size along axis {axis}",
+            got="shapes " + " and ".join(str(tuple(leaf.shape)) for leaf in leaves) if leaves else "none",
+        )
     return leaves[0].shape[axis]
 
 

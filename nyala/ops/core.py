@@ -55,7 +55,9 @@ def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
     if dtypes.is_integer(source):
         x = engine.maximum(x, low) if low > least else x
         return engine.cast(engine.minimum(x, high) if high < most else x, target)
-    first, last = (float(np.asarray(end).astype(dtypes.numpy_dtype(source))) if abs(end) < most else math.copysign(math.inf, end) for end in (low, high))
+    first, last = (
+        float(np.asarray(end).astype(dtypes.numpy_dtype(source))) if abs(end) < most else math.copysign(math.inf, end) for end in (low, high)
+    )
     too_high, too_low = engine.greater_equal(x, last), engine.less_equal(x, first)
     within = engine.logical_and(engine.less(x, last), engine.greater(x, first))  # false for nan
     result = engine.cast(engine.where(within, x, 0.0), target)
@@ -77,7 +79,11 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
     if isinstance(x, Symbolic):
         return x if dtype in (None, x.dtype) else cast(x, dtype)
     if dtype is not None and isinstance(x, (list, tuple)):
-        return cast(convert(x), dtype) if any(engine.is_tensor(v) or isinstance(v, Variable) for v in x) else convert(np.asarray(x, dtypes.numpy_dtype(dtype)), dtype)
+        return (
+            cast(convert(x), dtype)
+            if any(engine.is_tensor(v) or isinstance(v, Variable) for v in x)
+            else convert(np.asarray(x, dtypes.numpy_dtype(dtype)), dtype)
+        )
     return convert(x, dtype)
 
 
@@ -149,7 +155,9 @@ def slice(inputs: Tensor, start_indices: Any, shape: Sequence[int]) -> Tensor:
         raise ShapeError("slice(shape)", need=f"{inputs.ndim} sizes, one per axis", got=f"{tuple(shape)}")
     sizes = tuple(size - start if n == -1 and isinstance(start, int) else int(n) for n, size, start in zip(shape, inputs.shape, starts, strict=True))
     if any(not 0 <= n <= size for n, size in zip(sizes, inputs.shape, strict=True)):
-        raise ShapeError("slice(shape)", need=f"sizes from 0 to those of the input, {tuple(inputs.shape)}, or -1 after a fixed start", got=f"{tuple(shape)}")
+        raise ShapeError(
+            "slice(shape)", need=f"sizes from 0 to those of the input, {tuple(inputs.shape)}, or -1 after a fixed start", got=f"{tuple(shape)}"
+        )
     return engine.dynamic_slice(inputs, starts, sizes)
 
 
@@ -313,7 +321,11 @@ def segment_prod(data: Tensor, segment_ids: Tensor, num_segments: int | None = N
 
 def _segment(where: str, data: Tensor, ids: Tensor, number: int | None, mode: str, empty: Any) -> Tensor:
     if ids.ndim != 1 or data.shape[:1] != ids.shape:
-        raise ShapeError(f"{where}(segment_ids)", need=f"a vector with one id for each of the rows of data, shape {tuple(data.shape)}", got=f"shape {tuple(ids.shape)}")
+        raise ShapeError(
+            f"{where}(segment_ids)",
+            need=f"a vector with one id for each of the rows of data, shape {tuple(data.shape)}",
+            got=f"shape {tuple(ids.shape)}",
+        )
     if number is None:
         number = _largest(where, ids) + 1
     outside = engine.logical_or(engine.less(ids, 0), engine.greater_equal(ids, number))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fourier transforms over the last axis. Complex numbers are pairs (real, imaginary) of float tensors, in and out. Start at fft; stft cuts frames first."""
+"""Fourier transforms over the last axis; complex numbers are pairs (real, imaginary) of float tensors, in and out. Start at fft."""
 
 from __future__ import annotations
 

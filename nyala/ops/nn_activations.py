@@ -286,7 +286,9 @@ def glu(x: Tensor, axis: int = -1) -> Tensor:
     axis = normalize_axis(axis, x.ndim, "glu(axis)")
     size = x.shape[axis]
     if size % 2:
-        raise ShapeError("glu", need=f"an even size along axis {axis}", got=f"shape {tuple(x.shape)}", why="it multiplies one half by the sigmoid of the other")
+        raise ShapeError(
+            "glu", need=f"an even size along axis {axis}", got=f"shape {tuple(x.shape)}", why="it multiplies one half by the sigmoid of the other"
+        )
     half, ones = size // 2, (1,) * x.ndim
     stops, starts = list(x.shape), [0] * x.ndim
     stops[axis] = starts[axis] = half

@@ -85,7 +85,9 @@ def _visible(mask: Tensor | None, logits: Tensor, is_causal: bool) -> Tensor | N
     times, steps = logits.shape[2:]
     causal = None
     if is_causal:
-        causal = engine.greater_equal(engine.reshape(engine.arange(times, "int32"), (times, 1)), engine.reshape(engine.arange(steps, "int32"), (1, steps)))
+        causal = engine.greater_equal(
+            engine.reshape(engine.arange(times, "int32"), (times, 1)), engine.reshape(engine.arange(steps, "int32"), (1, steps))
+        )
     if mask is None:
         return causal
     shape = (*mask.shape[:1], *(1,) * (4 - mask.ndim), *mask.shape[1:])

@@ -18,7 +18,9 @@ Sizes = int | Sequence[int]
 
 
 @op(promote="float")
-def conv(inputs: Tensor, kernel: Tensor, strides: Sizes = 1, padding: str = "valid", data_format: str | None = None, dilation_rate: Sizes = 1) -> Tensor:
+def conv(
+    inputs: Tensor, kernel: Tensor, strides: Sizes = 1, padding: str = "valid", data_format: str | None = None, dilation_rate: Sizes = 1
+) -> Tensor:
     """Correlation of inputs with a kernel, in one to three spatial axes.
 
     Args:
@@ -50,7 +52,9 @@ def _groups(where: str, x: Tensor, kernel: Tensor) -> int:
 
 
 @op(promote="float")
-def depthwise_conv(inputs: Tensor, kernel: Tensor, strides: Sizes = 1, padding: str = "valid", data_format: str | None = None, dilation_rate: Sizes = 1) -> Tensor:
+def depthwise_conv(
+    inputs: Tensor, kernel: Tensor, strides: Sizes = 1, padding: str = "valid", data_format: str | None = None, dilation_rate: Sizes = 1
+) -> Tensor:
     """Each channel correlated with its own kernels.
 
     Args:
@@ -142,7 +146,13 @@ def conv_transpose_sizes(
     if name not in ("valid", "same"):
         raise ArgumentError("conv_transpose(padding)", need="'valid' or 'same'", got=repr(padding))
     number = len(sizes)
-    extras = [None] * number if output_padding is None else list(output_padding) if isinstance(output_padding, (list, tuple)) else [output_padding] * number
+    extras = (
+        [None] * number
+        if output_padding is None
+        else list(output_padding)
+        if isinstance(output_padding, (list, tuple))
+        else [output_padding] * number
+    )
     if len(extras) != number or any(extra is not None and extra < 0 for extra in extras):
         raise ArgumentError("conv_transpose(output_padding)", need=f"None, an integer from 0, or {number} of them", got=repr(output_padding))
     results, cut = [], []
@@ -156,5 +166,7 @@ def conv_transpose_sizes(
         results.append(result)
         cut.append(0 if name == "valid" else max((whole - result) // 2, 0))
     if min(results) < 1:
-        raise ShapeError("conv_transpose", need="an input and a kernel that leave a result", got=f"spatial sizes {tuple(sizes)} and window {tuple(window)}")
+        raise ShapeError(
+            "conv_transpose", need="an input and a kernel that leave a result", got=f"spatial sizes {tuple(sizes)} and window {tuple(window)}"
+        )
     return results, cut

@@ -85,7 +85,9 @@ def batch_normalization(
 
 
 @op
-def layer_normalization(x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, axis: Axis = -1, epsilon: float | None = None, **kwargs: Any) -> Tensor:
+def layer_normalization(
+    x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, axis: Axis = -1, epsilon: float | None = None, **kwargs: Any
+) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, with the moments of x over axis.
 
     Args:
@@ -104,7 +106,9 @@ def layer_normalization(x: Tensor, gamma: Tensor | None = None, beta: Tensor | N
     x, dtype = _float(x)
     axes = normalize_axes(axis, x.ndim, "layer_normalization(axis)")
     mean, variance = _moments(x, axes)
-    result = engine.multiply(x if rms_scaling else engine.subtract(x, mean), engine.rsqrt(engine.add(variance, config.epsilon() if epsilon is None else epsilon)))
+    result = engine.multiply(
+        x if rms_scaling else engine.subtract(x, mean), engine.rsqrt(engine.add(variance, config.epsilon() if epsilon is None else epsilon))
+    )
     if gamma is not None:
         result = engine.multiply(result, _along("layer_normalization(gamma)", cast(gamma, engine.dtype(x)), x, axes))
     if beta is not None and not rms_scaling:

@@ -205,7 +205,10 @@ def gru_sequence(
     act, gate = _function(activation), _function(recurrent_activation)
     units = hidden.shape[-1]
     starts = {"gates": 0, "candidate": 2 * units}
-    split = {name: engine.slice(recurrent_kernel, (0, start), (units, start + (2 if name == "gates" else 1) * units), (1, 1)) for name, start in starts.items()}
+    split = {
+        name: engine.slice(recurrent_kernel, (0, start), (units, start + (2 if name == "gates" else 1) * units), (1, 1))
+        for name, start in starts.items()
+    }
 
     def step(x: Tensor, h: Tensor) -> tuple[Tensor]:
         if reset_after:

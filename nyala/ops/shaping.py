@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -256,7 +257,7 @@ def _split(name: str, x: Tensor, where: Any, axis: int) -> list[Tensor]:
 
 def _cut(x: Tensor, cuts: Sequence[int], axis: int) -> list[Tensor]:
     bounds = [0, *cuts, x.shape[axis]]
-    return [part_of(x, axis, start, max(start, stop)) for start, stop in zip(bounds, bounds[1:], strict=False)]
+    return [part_of(x, axis, start, max(start, stop)) for start, stop in itertools.pairwise(bounds)]
 
 
 @op
@@ -424,7 +425,7 @@ def _pairs(name: str, given: Any, ndim: int) -> list[tuple[int, int]]:
     """(before, after) of each axis from one number, one pair or a pair for each."""
     array = np.asarray(given)
     try:
-        return [(int(a), int(b)) for a, b in np.broadcast_to(array if array.ndim < 2 else array, (ndim, 2))]
+        return [(int(a), int(b)) for a, b in np.broadcast_to(array, (ndim, 2))]
     except (TypeError, ValueError) as error:
         raise ArgumentError(f"pad({name})", need=f"n, (before, after), or {ndim} such pairs, as x has {ndim} axes", got=repr(given)) from error
 

@@ -124,7 +124,7 @@ def _length(x: Tensor, least: int) -> int:
 
 @op(promote="float")
 def histogram(x: Tensor, bins: int = 10, range: tuple[float, float] | None = None) -> tuple[Tensor, Tensor]:
-    """(counts, edges): how many elements fall into each of so many equal bins, from the smallest to the largest, or over range; the last bin is closed."""
+    """(counts, edges): how many fall into each of so many equal bins, from the smallest to the largest, or over range; the last bin is closed."""
     if not isinstance(bins, (int, np.integer)) or isinstance(bins, bool) or bins < 1:
         raise ArgumentError("histogram(bins)", need="a positive integer", got=repr(bins))
     if range is not None and (len(range) != 2 or not range[0] < range[1]):

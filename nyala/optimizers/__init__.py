@@ -14,8 +14,10 @@ _FILES = {
     "lamb": ("Lamb",),
     "lion": ("Lion",),
     "loss_scale": ("LossScaleOptimizer",),
+    "muon": ("Muon",),
     "nadam": ("Nadam",),
     "rmsprop": ("RMSprop",),
+    "schedule_free": ("ScheduleFreeAdamW",),
     "sgd": ("SGD",),
     "serialization": ("deserialize", "get", "serialize"),
 }

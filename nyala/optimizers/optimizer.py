@@ -201,7 +201,7 @@ class Optimizer:
         self._trainable_variables += new
         self._slots.update((v, {}) for v in new)
         if self.use_ema:
-            self._averages.update((v, self.add_variable_from_reference(v, "average", _value_on_host(v) if late else "zeros")) for v in new)
+            self._averages.update((v, self.add_variable_from_reference(v, "average", value_on_host(v) if late else "zeros")) for v in new)
         if self.gradient_accumulation_steps:
             self._accumulators.update((v, self.add_variable_from_reference(v, "gradient_accumulator")) for v in new)
         self._add_slots([v for v in new if not v.overwrite_with_gradient])
@@ -209,13 +209,17 @@ class Optimizer:
 
     def _add_slots(self, variables: Sequence[Variable]) -> None:
         """The slots of the rule, on the host, in the order of slot_order."""
-        with using(get_engine("numpy")):
-            starts = [self.init_slots(np.broadcast_to(np.zeros((), dtypes.numpy_dtype(v._dtype)), v.shape)) for v in variables]
+        starts = [self._first_slots(v) for v in variables]
         for group in self.slot_order:
             for variable, start in zip(variables, starts, strict=True):
                 for slot in group:
                     if slot in start:
                         self._slots[variable][slot] = self._add_slot(variable, slot, start[slot])
+
+    def _first_slots(self, variable: Variable) -> Slots:
+        """What init_slots says for one variable, as arrays on the host."""
+        with using(get_engine("numpy")):
+            return self.init_slots(np.broadcast_to(np.zeros((), dtypes.numpy_dtype(variable._dtype)), variable.shape))
 
     def _add_slot(self, variable: Variable, slot: str, start: np.ndarray) -> Variable:
         return self.add_variable_from_reference(variable, slot, lambda shape, dtype: start)
@@ -362,8 +366,7 @@ class Optimizer:
             else:
                 pairs.append((gradient, variable))
         learning_rate = self._get_current_learning_rate()
-        if self.weight_decay is not None:
-            self._decay_weights([v for _, v in pairs], learning_rate)
+        self._decay_weights([v for _, v in pairs], learning_rate, self.weight_decay)
         clipped = clip([g for g, _ in pairs], self.clipnorm, self.clipvalue, self.global_clipnorm)
         self._scalars = {}
         try:
@@ -394,12 +397,11 @@ class Optimizer:
         for variable, value in zip(state, values, strict=True):
             variable.assign(value)
 
-    def _decay_weights(self, variables: list[Variable], learning_rate: Tensor) -> None:
-        for variable in variables:
-            if any(v is variable for v in self._not_decayed) or any(re.search(name, variable.name) for name in self._not_decayed_names):
-                continue
-            value = variable.value
-            variable.assign(value - value * as_dtype(learning_rate * self.weight_decay, engine.dtype(value)))
+    def _decay_weights(self, variables: list[Variable], learning_rate: Tensor, weight_decay: float | None) -> None:
+        for variable in variables if weight_decay is not None else []:
+            if not (any(v is variable for v in self._not_decayed) or any(re.search(name, variable.name) for name in self._not_decayed_names)):
+                value = variable.value
+                variable.assign(value - value * as_dtype(learning_rate * weight_decay, engine.dtype(value)))
 
     def _average(self, variables: list[Variable]) -> None:
         iterations = convert(self.iterations)
@@ -418,14 +420,7 @@ class Optimizer:
         return loss * self.loss_scale_factor if self.loss_scale_factor is not None else loss
 
     def exclude_from_weight_decay(self, var_list: Sequence[Variable] | None = None, var_names: Sequence[str] | None = None) -> None:
-        """Variables, or regular expressions found in their names, that weight_decay leaves alone."""
-        if self.built and self._trainable_variables and int(self._iterations.numpy()):
-            raise StateError(
-                f"{type(self).__name__}.exclude_from_weight_decay",
-                need="to be called before the first step",
-                got="a call after it",
-                fix="call it before training",
-            )
+        """Variables, or regular expressions found in their names, that weight_decay leaves alone. Steps compiled before do not see it."""
         self._not_decayed += list(var_list or [])
         self._not_decayed_names += list(var_names or [])
 
@@ -510,5 +505,5 @@ def common_arguments(initialize: Initialize) -> Initialize:
     return complete  # type: ignore[return-value]
 
 
-def _value_on_host(variable: Variable) -> np.ndarray:
+def value_on_host(variable: Variable) -> np.ndarray:
     return real_engine().to_numpy(variable.stored())

@@ -48,7 +48,9 @@ def _erfinv(x: Tensor) -> Tensor:
     if engine.dtype(x) == "float64":
         return engine.erfinv(x)
     w = engine.negative(engine.log(engine.multiply(engine.subtract(1.0, x), engine.add(x, 1.0))))  # 1 - x is exact, 1 - x**2 is not
-    return engine.multiply(engine.where(engine.less(w, 5.0), _polynomial(engine.subtract(w, 2.5), _CENTRE), _polynomial(engine.subtract(engine.sqrt(w), 3.0), _TAIL)), x)
+    return engine.multiply(
+        engine.where(engine.less(w, 5.0), _polynomial(engine.subtract(w, 2.5), _CENTRE), _polynomial(engine.subtract(engine.sqrt(w), 3.0), _TAIL)), x
+    )
 
 
 def _polynomial(x: Tensor, coefficients: Sequence[float]) -> Tensor:

@@ -56,7 +56,9 @@ def _high_product(a: Tensor, b: Tensor) -> Tensor:
     """The upper 32 of the 64 bits of a * b, by halves of 16 bits."""
     (a1, a0), (b1, b0) = ((engine.right_shift(x, 16), engine.bitwise_and(x, 0xFFFF)) for x in (a, b))
     middle, other = engine.multiply(a0, b1), engine.multiply(a1, b0)
-    carry = engine.add(engine.right_shift(engine.multiply(a0, b0), 16), engine.add(engine.bitwise_and(middle, 0xFFFF), engine.bitwise_and(other, 0xFFFF)))
+    carry = engine.add(
+        engine.right_shift(engine.multiply(a0, b0), 16), engine.add(engine.bitwise_and(middle, 0xFFFF), engine.bitwise_and(other, 0xFFFF))
+    )
     upper = engine.add(engine.right_shift(middle, 16), engine.right_shift(other, 16))
     return engine.add(engine.multiply(a1, b1), engine.add(upper, engine.right_shift(carry, 16)))
 

@@ -9,7 +9,14 @@ from nyala.core.errors import ShapeError
 from nyala.core.symbolic import plain_shape
 
 
-def check_target(name: str, loss: Any, target: tuple, prediction: tuple, values: Any = None) -> None:
+# Losses that compare a target with an output element by element, or row by row.
+_LIKE_WITH_LIKE = {
+    "mean_squared_error", "mean_absolute_error", "mean_absolute_percentage_error", "mean_squared_logarithmic_error", "huber", "log_cosh", "poisson",
+    "kl_divergence", "cosine_similarity", "hinge", "squared_hinge", "categorical_hinge", "binary_focal_crossentropy", "categorical_focal_crossentropy",
+}  # fmt: skip
+
+
+def check_target(name: str, loss: Any, target: tuple, prediction: tuple) -> None:
     """Raise ShapeError if targets of this shape cannot belong to outputs of this shape under this loss.
 
     Args:
@@ -37,7 +44,7 @@ def check_target(name: str, loss: Any, target: tuple, prediction: tuple, values:
     if kind == "binary_crossentropy" and target != prediction and not _equal_but_for_ones(target, prediction):
         fix = "use Dense(1), or loss='sparse_categorical_crossentropy' for class ids" if len(target) < len(prediction) or target[-1:] == (1,) else "make both shapes equal"
         raise ShapeError(where, need=need, got=got, why=f"the output has {units} units", fix=fix)
-    if kind.startswith("mean_") and target != prediction and not _equal_but_for_ones(target, prediction):
+    if kind in _LIKE_WITH_LIKE and target != prediction and not _equal_but_for_ones(target, prediction):
         raise ShapeError(where, need=need, got=got, why="values would be compared with the wrong targets by broadcasting", fix="reshape y, or change the number of units of the output layer")
 
 

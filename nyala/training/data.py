@@ -52,17 +52,23 @@ def as_array(value: Any, what: str) -> np.ndarray:
     elif hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     if isinstance(value, (str, bytes, int, float, bool)) or value is None or isinstance(value, type):
-        raise ArgumentTypeError(what, need="an array, a list of numbers, a dict or list of arrays, or an iterable of batches", got=f"{type(value).__name__} {value!r}")
+        raise _no_data(what, f"{type(value).__name__} {value!r}")
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ArgumentError(what, need="rows of equal length", got="a ragged list", fix="pad them to one length, for example with nyala.utils.pad_sequences") from error
+    if array.dtype.kind == "O" and array.ndim == 0:
+        raise _no_data(what, type(value).__name__)
     if array.dtype.kind in "OUS":
         kind = "strings" if array.dtype.kind in "US" else f"objects ({type(array.flat[0]).__name__})" if array.size else "nothing"
         raise ArgumentTypeError(what, need="numbers", got=f"an array of {kind}", fix="encode them as numbers first")
     if array.ndim == 0:
         raise ArgumentError(what, need="at least one axis: the samples", got="a single number", fix="wrap it in a list")
     return array.astype(config.floatx()) if array.dtype == np.float64 else array
+
+
+def _no_data(what: str, got: str) -> ArgumentTypeError:
+    return ArgumentTypeError(what, need="an array, a list of numbers, a dict or list of arrays, or an iterable of batches", got=got)
 
 
 def as_arrays(value: Any, what: str) -> Any:
@@ -80,35 +86,46 @@ def as_arrays(value: Any, what: str) -> Any:
     return as_array(value, what)
 
 
-def number_of_rows(parts: Mapping[str, Any]) -> int:
+def number_of_rows(parts: Mapping[str, Any], where: str = "fit") -> int:
     """The common length of all arrays; ShapeError if they differ or are empty."""
     lengths = [(f"{what}{''.join(f'[{k!r}]' for k in path)}", len(leaf)) for what, part in parts.items() for path, leaf in tree.flatten_with_path(part) if leaf is not None]
     sizes = {n for _, n in lengths}
     if len(sizes) > 1:
-        shown = ", ".join(f"{name}: {n}" for name, n in lengths)
-        x = parts.get("x")
-        fix = "pass one array: np.asarray(x)" if isinstance(x, (list, tuple)) and len(x) > 8 else "cut them to one length"
-        raise ShapeError("fit, evaluate and predict", need="arrays of equal length", got=shown, why="a list of arrays means several inputs, one array each", fix=fix)
+        shown = ", ".join(f"{name}: {n}" for name, n in lengths[:4]) + (", ..." if len(lengths) > 4 else "")
+        several = next((what for what, part in parts.items() if isinstance(part, (list, tuple))), None)
+        why = f"a list of arrays as {several} means several of them, one array each" if several else "each sample needs its target and its weight"
+        raise ShapeError(where, need="arrays of equal length", got=shown, why=why, fix=f"np.asarray({several}) makes one array of a list of samples" if several else "cut them to one length")
     if sizes == {0} or not sizes:
-        raise ShapeError("fit, evaluate and predict", need="at least one sample", got="none")
+        raise ShapeError(where, need="at least one sample", got="none")
     return sizes.pop()
 
 
 def class_weights(y: Any, class_weight: Mapping[int, float], where: str = "fit(class_weight)") -> Any:
-    """A weight for each label of y: integer labels of any shape, or one-hot ones."""
+    """A weight for each label of y, 1 for labels not named: integer labels of any shape, or one-hot ones."""
+    if not isinstance(class_weight, Mapping) or not all(isinstance(key, (int, float, np.number)) for key in class_weight):
+        raise ArgumentError(where, need="a dict {label: weight}", got=repr(class_weight))
     if isinstance(y, (Mapping, list, tuple)):
         leaves = tree.flatten(y)
         if len(leaves) != 1:
             raise ArgumentError(where, need="a model with one output", got=f"{len(leaves)} targets", fix="pass sample_weight per output instead")
         y = leaves[0]
     y = np.asarray(y)
-    labels = y if y.ndim == 1 else y[..., 0] if y.shape[-1] == 1 else y.argmax(-1) if y.dtype.kind == "f" or (y.ndim == 2 and set(np.unique(y)) <= {0, 1}) else y
-    labels = np.round(labels).astype(np.int64)
-    keys = {int(k): float(v) for k, v in class_weight.items()}
-    table = np.ones(max([int(labels.max(initial=0)), *keys]) + 1, config.floatx())
-    for key, weight in keys.items():
-        table[key] = weight
-    return table[labels]
+    if y.ndim > 1 and y.shape[-1] == 1:
+        y = y[..., 0]
+    elif y.ndim > 1 and ((y.ndim == 2 and y.dtype.kind == "f") or (y.min() >= 0 and np.allclose(y.sum(-1), 1))):
+        y = y.argmax(-1)  # one-hot, or probabilities
+    labels, places = np.unique(np.round(y).astype(np.int64), return_inverse=True)
+    return np.array([class_weight.get(int(label), 1.0) for label in labels], config.floatx())[places.reshape(y.shape)]
+
+
+def weighted(sample_weight: Any, weights: np.ndarray) -> np.ndarray:
+    """The product of weights per sample, or per element, with weights of classes: one has more axes than the other."""
+    if sample_weight is None:
+        return weights
+    if isinstance(sample_weight, (Mapping, list, tuple)):
+        sample_weight = tree.flatten(sample_weight)[0]
+    axes = max(sample_weight.ndim, weights.ndim)
+    return sample_weight.reshape(sample_weight.shape + (1,) * (axes - sample_weight.ndim)) * weights.reshape(weights.shape + (1,) * (axes - weights.ndim))
 
 
 class ArrayData:
@@ -120,15 +137,16 @@ class ArrayData:
         steps: batches in an epoch, the last one possibly smaller.
     """
 
-    def __init__(self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None, shuffle: bool = False, steps: int | None = None, class_weight: Any = None) -> None:
+    def __init__(
+        self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None, shuffle: bool = False, steps: int | None = None, class_weight: Any = None, where: str = "fit"
+    ) -> None:
         x, y, sample_weight = as_arrays(x, "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")
-        self.rows = number_of_rows({"x": x, "y": y, "sample_weight": sample_weight})
+        self.rows = number_of_rows({"x": x, "y": y, "sample_weight": sample_weight}, where)
         if batch_size is not None and (not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
             raise ArgumentError("batch_size", need="an integer of at least 1, or None", got=repr(batch_size))
         self.batch_size = min(int(batch_size or 32), self.rows) if steps is None or batch_size else max(self.rows // steps, 1)
         if class_weight:
-            weights = class_weights(y, class_weight)
-            sample_weight = weights if sample_weight is None else sample_weight * weights.reshape(weights.shape[: sample_weight.ndim] if weights.ndim <= sample_weight.ndim else weights.shape)
+            sample_weight = weighted(sample_weight, class_weights(y, class_weight))
         self.parts = (x,) if y is None and sample_weight is None else (x, y) if sample_weight is None else (x, y, sample_weight)
         self.shuffle, self.wanted_steps = bool(shuffle), steps
         self.steps = -(-self.rows // self.batch_size) if steps is None else min(steps, -(-self.rows // self.batch_size))
@@ -157,12 +175,13 @@ class ArrayData:
 class StreamData:
     """Batches from a generator, an iterator, or an object that can be iterated again or indexed."""
 
-    def __init__(self, source: Any, steps: int | None = None, class_weight: Any = None, shuffle: bool = False) -> None:
-        self.source, self.class_weight, self.shuffle = source, class_weight, shuffle
+    def __init__(self, source: Any, steps: int | None = None, class_weight: Any = None, shuffle: bool = False, where: str = "fit") -> None:
+        self.source, self.class_weight, self.shuffle, self.where = source, class_weight, shuffle, where
+        self.epoch = 0
         self.indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
         self.once = not self.indexed and (inspect.isgenerator(source) or (hasattr(source, "__next__") and iter(source) is source))
         known = len(source) if hasattr(source, "__len__") else getattr(source, "num_batches", None)
-        self.steps: int | None = steps if steps is not None else known
+        self.steps: int | None = steps if steps is not None else known or None  # 0 batches: found out, and refused, by asking for one
         self._iterator: Iterator | None = None
         self._random = seeds.host_generator(seeds.draw_seed()) if shuffle and self.indexed else None
 
@@ -176,6 +195,9 @@ class StreamData:
         """One epoch: `steps` batches, or all; a source that can be iterated again begins anew when it runs out."""
         if self._iterator is None or not (self.once or self.steps):
             self._iterator = self._start()
+        if hasattr(self.source, "on_epoch_begin"):
+            self.source.on_epoch_begin()
+        self.epoch += 1
         done = 0
         while self.steps is None or done < self.steps:
             batch = next(self._iterator, None)
@@ -186,11 +208,11 @@ class StreamData:
                 if self.steps is None and done:
                     break
                 raise StateError(
-                    "fit, evaluate or predict",
-                    need=f"{self.steps or 'at least one'} batches in this epoch",
-                    got=f"{done} from a generator that ran out",
-                    why="a generator can be read once only",
-                    fix="pass an object that can be iterated again (a list, a nyala.utils.PyDataset), let the generator loop forever, or lower steps_per_epoch",
+                    self.where,
+                    need=f"{self.steps or 'at least 1'} batch{'es' * (self.steps not in (None, 1))} in epoch {self.epoch}",
+                    got=f"{done} from {'a generator that ran out' if self.once else f'an empty {type(self.source).__name__}'}",
+                    why="a generator can be read once only" if self.once else "",
+                    fix="pass a nyala.utils.PyDataset or another object that can be iterated again, let the generator loop forever, or ask for fewer steps" if self.once else "",
                 )
             yield self._prepare(batch)
             done += 1
@@ -202,8 +224,7 @@ class StreamData:
         x, y, sample_weight = unpack_x_y_sample_weight(batch)
         x, y, sample_weight = as_arrays(x, "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")
         if self.class_weight:
-            weights = class_weights(y, self.class_weight)
-            sample_weight = weights if sample_weight is None else sample_weight * weights
+            sample_weight = weighted(sample_weight, class_weights(y, self.class_weight))
         return (x,) if y is None and sample_weight is None else (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
@@ -219,15 +240,16 @@ def as_data(
 ) -> ArrayData | StreamData:
     """Whatever a user passed, as ArrayData or StreamData."""
     if steps is not None and (not isinstance(steps, (int, np.integer)) or steps < 1):
-        raise ArgumentError(f"{where}(steps)", need="an integer of at least 1, or None", got=repr(steps))
+        name = {"fit": "fit(steps_per_epoch)", "fit(validation_data)": "fit(validation_steps)"}.get(where, f"{where}(steps)")
+        raise ArgumentError(name, need="an integer of at least 1, or None", got=repr(steps))
     if is_stream(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
                 raise ArgumentError(f"{where}({name})", need="None beside an iterable of batches", got=type(value).__name__, fix="let the iterable give (x, y, sample_weight)")
-        return StreamData(x, steps, class_weight, shuffle)
+        return StreamData(x, steps, class_weight, shuffle, where)
     if x is None:
         raise ArgumentTypeError(f"{where}(x)", need="data", got="None")
-    return ArrayData(x, y, sample_weight, batch_size, shuffle, steps, class_weight)
+    return ArrayData(x, y, sample_weight, batch_size, shuffle, steps, class_weight, where)
 
 
 def split_validation(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[tuple, tuple]:

@@ -90,9 +90,12 @@ class Runner:
         self._placed: Any = None
         self._placed_for: Any = None
 
-    def epoch(self, each: int | None = None) -> Iterator[tuple[int, int]]:
-        """One epoch; yields (first step, number of steps done) after each dispatch. each: steps per dispatch, chosen by time if None."""
-        return self._resident_epoch(each) if self.resident else self._streamed_epoch(each or 1)
+    def epoch(self, each: int | None = None, before: Callable[[int], Any] | None = None) -> Iterator[tuple[int, int]]:
+        """One epoch; yields (first step, number of steps done) after each dispatch.
+
+        each: steps per dispatch, chosen by time if None. before: called with the number of steps done, before each dispatch."""
+        before = before or (lambda done: None)
+        return self._resident_epoch(each, before) if self.resident else self._streamed_epoch(each or 1, before)
 
     # Batch by batch -----------------------------------------------------------------------------------------------------------------
 
@@ -105,9 +108,11 @@ class Runner:
         self.logs = program(to_device(batch))
         return self.logs
 
-    def _streamed_epoch(self, each: int) -> Iterator[tuple[int, int]]:
+    def _streamed_epoch(self, each: int, before: Callable[[int], Any]) -> Iterator[tuple[int, int]]:
         first = done = 0
         for done, batch in enumerate(self.data.batches(), 1):
+            if done == first + 1:
+                before(first)
             self.run_batch(batch)
             if done - first >= each:
                 yield first, done
@@ -125,7 +130,7 @@ class Runner:
             self._placed_for = current()
         return self._placed
 
-    def _resident_epoch(self, each: int | None) -> Iterator[tuple[int, int]]:
+    def _resident_epoch(self, each: int | None, before: Callable[[int], Any]) -> Iterator[tuple[int, int]]:
         data, size = self.data, self.data.batch_size
         placed = self._place()
         shuffled = data.shuffle
@@ -135,6 +140,7 @@ class Runner:
         done = 0
         while done < full:
             count = min(each or self._steps_per_dispatch(key), full - done)
+            before(done)
             began = time.perf_counter()
             fresh = self._dispatch(key, placed, order, done, count, size)
             if not each and not fresh:
@@ -143,6 +149,7 @@ class Runner:
             done += count
         rest = data.rows - full * size
         if done < data.steps and rest:
+            before(done)
             self._dispatch((*key, rest), placed, order, 0, 1, rest, full * size)
             yield done, done + 1
 
@@ -156,7 +163,7 @@ class Runner:
 
         def steps(placed: Any, order: Any, start: Any, count: Any, offset: Any) -> Any:
             def one(i: Any) -> Any:
-                row = here.add(offset, here.multiply(i, size)) if here.compiles or here.abstract else offset + i * size
+                row = offset + i * size if isinstance(i, int) else engine.add(offset, engine.multiply(i, size))
                 return self.step(_rows(placed, order, row, size))
 
             return repeat(one, start, count)

@@ -14,7 +14,7 @@ from nyala import losses as losses_package
 from nyala import metrics as metrics_package
 from nyala import ops
 from nyala.core import tree
-from nyala.core.errors import ArgumentError, StructureError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, StructureError
 from nyala.core.names import to_snake_case
 from nyala.training.checks import check_target
 
@@ -48,6 +48,8 @@ def bind(given: Any, names: Sequence[str], what: str, leaf: Any, single_for_all:
         if unknown:
             raise StructureError(what, need=f"the output names {list(names)} as keys", got=f"{unknown}", fix="use these names, or name the output layers with name=")
         return [given.get(name) for name in names]
+    if not isinstance(given, (list, tuple)):
+        raise ArgumentTypeError(what, need="one item, a list, or a dict by output name", got=f"{type(given).__name__} {given!r}")
     items = list(given)
     if len(items) != len(names):
         raise StructureError(what, need=f"{len(names)} item{'s' * (len(names) > 1)}, one for each of the outputs {list(names)}", got=f"{len(items)}", fix="pass a dict by output name, or a list of that length")
@@ -74,6 +76,11 @@ class Objectives:
         self.trackers: list[Any] = []  # one Mean per loss where there are several
         self.bound: list[tuple[int, Any, bool]] = []  # (output, metric, weighted)
         self.ready = False
+        self._checked: set[tuple] = set()  # shapes that were found to fit
+        for item in _leaves(loss):
+            _as_loss(item)
+        for item in (*_leaves(metrics), *_leaves(weighted_metrics)):
+            _check_metric(item)
 
     @property
     def all_metrics(self) -> list[Any]:
@@ -92,9 +99,6 @@ class Objectives:
         self.losses = [_as_loss(item) for item in found]
         weights = self.loss_weights
         self.weights = bind(weights, self.names, "compile(loss_weights)", lambda w: isinstance(w, (int, float)))
-        for name, item, target, prediction in zip(self.names, self.losses, targets, predictions, strict=True):
-            if item is not None and target is not None:
-                check_target(name, item, tuple(target.shape), tuple(prediction.shape), target)
         active = [name for name, item in zip(self.names, self.losses, strict=True) if item is not None]
         self.trackers = [metrics_package.Mean(name=f"{name}_loss") if len(active) > 1 and item is not None else None for name, item in zip(self.names, self.losses, strict=True)]
         self.bound = [(i, metric, False) for i, metric in self._bind_metrics(self.metrics, "compile(metrics)", targets, predictions)]
@@ -103,7 +107,7 @@ class Objectives:
         self.ready = True
 
     def _bind_metrics(self, given: Any, what: str, targets: list, predictions: list) -> list[tuple[int, Any]]:
-        """(output, metric) pairs: a flat list counts for every output, a list of lists or a dict goes by position or name."""
+        """(output, metric) pairs: a list with an item for each output goes by position, another flat list counts for every output, a dict goes by name."""
         if given is None or (isinstance(given, (list, tuple, Mapping)) and not given):
             return []
         if is_loss(given):
@@ -111,7 +115,7 @@ class Objectives:
         several = len(self.names) > 1
         if isinstance(given, Mapping):
             items = bind(given, self.names, what, lambda _: False)
-        elif all(is_loss(item) for item in given):
+        elif all(is_loss(item) for item in given) and len(given) != len(self.names):
             items = [list(given) for _ in self.names]
         elif len(given) == len(self.names) or not several:
             items = list(given) if several or len(given) == 1 else [given]
@@ -133,8 +137,11 @@ class Objectives:
         """Where there are several outputs, logs name them; equal names get numbers."""
         self.log_names = {}
         taken: dict[str, int] = {"loss": 1}
-        for i, metric, _ in self.bound:
-            name = f"{self.names[i]}_{metric.name}" if len(self.names) > 1 else metric.name
+        for i, metric, weighted in self.bound:
+            prefix = f"{self.names[i]}_" if len(self.names) > 1 else ""
+            name = prefix + metric.name
+            if weighted and name in taken:
+                name = f"{prefix}weighted_{metric.name}"
             count = taken.get(name, 0)
             taken[name] = count + 1
             self.log_names[id(metric)] = f"{name}_{count}" if count else name
@@ -156,11 +163,20 @@ class Objectives:
             return [sample_weight[0]]
         return bind(sample_weight, self.names, "sample_weight", is_tensor_like)
 
+    def check(self, targets: list, predictions: list) -> None:
+        """Raise ShapeError where targets cannot belong to the outputs; shapes seen before cost nothing."""
+        for name, loss, target, prediction in zip(self.names, self.losses, targets, predictions, strict=True):
+            if loss is not None and target is not None and (key := (name, tuple(target.shape), tuple(prediction.shape))) not in self._checked:
+                check_target(*key[:1], loss, *key[1:])
+                self._checked.add(key)
+
     def total(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
         """The weighted sum of the losses; None if no output has one. Keeps the trackers of several losses."""
+        targets, predictions = self.targets(y), tree.flatten(y_pred)
+        self.check(targets, predictions)
         parts = []
         for item, weight, tracker, target, prediction, sample in zip(
-            self.losses, self.weights, self.trackers, self.targets(y), tree.flatten(y_pred), self.sample_weights(sample_weight), strict=True
+            self.losses, self.weights, self.trackers, targets, predictions, self.sample_weights(sample_weight), strict=True
         ):
             if item is None:
                 continue
@@ -181,6 +197,20 @@ class Objectives:
         for i, metric, weighted in self.bound:
             if targets[i] is not None:
                 metric.update_state(targets[i], predictions[i], sample_weight=weights[i] if weighted else None)
+
+
+def _leaves(given: Any) -> list[Any]:
+    """The single losses or metrics of a user's structure."""
+    if given is None or is_loss(given):
+        return [given]
+    items = given.values() if isinstance(given, Mapping) else given if isinstance(given, (list, tuple)) else None
+    return [given] if items is None else [leaf for item in items for leaf in _leaves(item)]
+
+
+def _check_metric(identifier: Any) -> None:
+    """Raise for a metric that does not exist, without waiting for the first batch."""
+    if identifier is not None and not (isinstance(identifier, str) and identifier in (*_ACCURACY, *_CROSSENTROPY)):
+        _as_metric(identifier, None, None, None)
 
 
 def _as_loss(identifier: Any) -> Any:

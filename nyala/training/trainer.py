@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 
+import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +19,7 @@ from nyala.core.variable import Variable
 from nyala.engines import current, engine
 from nyala.training import data as data_module
 from nyala.training.data import ArrayData, as_data, unpack_x_y_sample_weight
+from nyala.training.diagnosis import explain_nan
 from nyala.training.loop import Programs, Runner, signature, specs_of, to_device
 
 
@@ -64,7 +67,7 @@ class Trainer:
             "optimizer": optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics, "weighted_metrics": weighted_metrics,
             "run_eagerly": run_eagerly, "steps_per_execution": steps_per_execution, "jit_compile": jit_compile,
         }  # fmt: skip
-        self.optimizer = optimizers.get(optimizer)
+        self._optimizer = optimizers.get(optimizer)
         self._objectives = Objectives(loss, loss_weights, metrics, weighted_metrics)
         self.loss = loss
         self.run_eagerly = bool(run_eagerly)
@@ -74,11 +77,22 @@ class Trainer:
         self.stop_training = False
         self.compiled = True
         self._step_loss = Variable(0.0, trainable=False, autocast=False, name="step_loss")
+        self._warned_unused = False
         self._forget_programs()
 
     def _forget_programs(self) -> None:
         """Drop compiled steps: the model or the way it is trained has changed."""
         self._programs = Programs()
+
+    @property
+    def optimizer(self) -> Any:
+        """What updates the weights; setting another one drops compiled steps."""
+        return self.__dict__.get("_optimizer")
+
+    @optimizer.setter
+    def optimizer(self, value: Any) -> None:
+        self._optimizer = value
+        self._forget_programs()
 
     def _require_compiled(self, what: str) -> None:
         if not getattr(self, "compiled", False):
@@ -131,9 +145,18 @@ class Trainer:
             loss = self._scaled(self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True))
             return loss, y_pred
 
-        (_, y_pred), gradients = value_and_grad(loss_fn, self.trainable_variables)()
+        differentiate = value_and_grad(loss_fn, self.trainable_variables)
+        (_, y_pred), gradients = differentiate()
+        self._warn_unused(differentiate.unused)
         self.optimizer.apply(gradients, self.trainable_variables)
         self._track(x, y, y_pred, sample_weight)
+
+    def _warn_unused(self, unused: list[Variable]) -> None:
+        """Say once that some weights get no gradient, and why."""
+        if unused and not self._warned_unused:
+            self._warned_unused = True
+            shown = ", ".join(v.path for v in unused[:4]) + (", ..." if len(unused) > 4 else "")
+            warnings.warn(f"the loss does not depend on {len(unused)} trainable weights: {shown}. Their layers were not called in this step; set trainable = False to say so", stacklevel=2)
 
     def _scaled(self, loss: Any) -> Any:
         return self.optimizer.scale_loss(loss) if self.auto_scale_loss and hasattr(self.optimizer, "scale_loss") else loss
@@ -240,6 +263,8 @@ class Trainer:
         for name, value in (("epochs", epochs), ("initial_epoch", initial_epoch)):
             if not isinstance(value, (int, np.integer)) or value < 0:
                 raise ArgumentError(f"fit({name})", need="an integer of at least 0", got=repr(value))
+        if not isinstance(validation_freq, (list, tuple, set)) and (not isinstance(validation_freq, (int, np.integer)) or validation_freq < 1):
+            raise ArgumentError("fit(validation_freq)", need="an integer of at least 1, or a list of epochs", got=repr(validation_freq))
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = data_module.split_validation(x, y, sample_weight, validation_split)
         train = as_data(x, y, sample_weight, batch_size, steps_per_epoch, shuffle, class_weight)
@@ -247,6 +272,8 @@ class Trainer:
         if validation_data is not None:
             valid = _validation_data(validation_data, validation_batch_size or batch_size, validation_steps)
         self._prepare(train, training=True)
+        if isinstance(valid, ArrayData) and (not isinstance(train, ArrayData) or _row_shapes(train) != _row_shapes(valid)):
+            self._prepare_for(valid.batch(slice(0, valid.batch_size)), training=False)  # a mistake there shows before an epoch is spent
         runner = Runner(self, "train", train, self._train_function())
         tester = Runner(self, "test", valid, self._test_function()) if valid is not None else None
         calls = callbacks if isinstance(callbacks, CallbackList) else CallbackList(
@@ -255,11 +282,15 @@ class Trainer:
         self.stop_training = False
         calls.on_train_begin()
         logs: dict[str, Any] = {}
+        warned = False
         try:
             for epoch in range(initial_epoch, epochs):
                 self.reset_metrics()
                 calls.on_epoch_begin(epoch)
                 logs = self._run_epoch(runner, calls, "train")
+                if not warned and not math.isfinite(logs.get("loss", 0.0)):
+                    warned = True
+                    warnings.warn(f"the loss is {logs['loss']} after epoch {epoch + 1}: {explain_nan(self, train)}", stacklevel=2)
                 if tester is not None and _validates(validation_freq, epoch):
                     train_logs = logs
                     calls.on_test_begin()
@@ -291,15 +322,7 @@ class Trainer:
         begin, end = (calls.on_train_batch_begin, calls.on_train_batch_end) if mode == "train" else (calls.on_test_batch_begin, calls.on_test_batch_end)
         wants = calls.wants_batches(mode)
         each = self.steps_per_execution if isinstance(self.steps_per_execution, int) and self.steps_per_execution > 1 else 1
-        steps = runner.epoch(each if wants else None)
-        done = 0
-        while True:
-            if wants:
-                begin(done)
-            step = next(steps, None)
-            if step is None:
-                break
-            done = step[1]
+        for _, done in runner.epoch(each if wants else None, begin if wants else None):
             if wants:
                 end(done - 1, self._logs(runner))
                 if self.stop_training and mode == "train":
@@ -309,7 +332,7 @@ class Trainer:
 
     def _logs(self, runner: Runner) -> dict[str, float]:
         """Logs on the host: what the last step returned, else the results of the metrics."""
-        logs = runner.logs if runner.logs else self._metrics_results()
+        logs = runner.logs if runner.logs is not None else self._metrics_results()
         if not isinstance(logs, dict):
             raise ArgumentTypeError(f"{runner.mode}_step", need="a dict of logs as its result", got=type(logs).__name__)
         order = [name for name in self.metrics_names if name in logs]  # engines may have sorted the keys
@@ -373,8 +396,8 @@ class Trainer:
             y_pred = self(x, training=training)  # type: ignore[operator]
             if not self._objectives.ready and (self._objectives.loss is not None or self._objectives.metrics or self._objectives.weighted_metrics):
                 self._objectives.build(self, y, y_pred)
-                self._objectives.total(y, y_pred, sample_weight)
             if self._objectives.ready:
+                self._objectives.total(y, y_pred, sample_weight)
                 self._objectives.update(y, y_pred, sample_weight)
 
         kind = type(self)
@@ -517,6 +540,11 @@ class Trainer:
         from nyala.core.serialization import deserialize_keras_object
 
         self.compile(**{k: deserialize_keras_object(v) for k, v in config.items()})
+
+
+def _row_shapes(data: ArrayData) -> list[tuple]:
+    """Shapes of one sample, its target and its weight."""
+    return [(path, leaf.shape[1:]) for path, leaf in tree.flatten_with_path(data.parts) if leaf is not None]
 
 
 def epochs_done(model: Any) -> bool:

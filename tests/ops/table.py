@@ -4,9 +4,9 @@
     ROWS = [Row("exp", np.exp, [normal(2, 3)], dtype="float", edges=[-np.inf, 0.0, np.nan])]
     globals().update(checks(ROWS))
 
-gives tests of: values against NumPy in float64, also in every dtype the row takes; the dtype of the result; gradients against finite differences of the
-oracle; the engine's shortcut against the composed body; inferred shapes and dtypes, also with unknown sizes; the call on symbolic tensors;
-special values; and the exact text of errors. Start at Row.
+gives tests of: values against NumPy in float64, also in every dtype the row takes; the dtype of the result; gradients against finite differences;
+the engine's shortcut against the composed body; inferred shapes and dtypes, also with unknown sizes; the call on symbolic tensors; special values;
+and the exact text of errors. Start at Row.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def arrays_of(row: Row, inputs: Any, dtype: str | None = None) -> Any:
         values, kind = leaf.make(generator), leaf.dtype
         if dtype is not None and kind == "float32":
             kind = dtype
-            values = values if dtypes.is_float(dtype) else np.nan_to_num(values)
+            values = values if dtypes.is_float(dtype) else np.nan_to_num(values, posinf=2.0, neginf=-2.0)
             values = (
                 np.abs(np.round(values * 3))
                 if dtype == "uint8"
@@ -312,10 +312,10 @@ def check_spec(row: Row, inputs: Any, options: dict[str, Any]) -> None:
         real = leaves(row.function(*tensors_of(arrays), **options))
         for unknown in (False, True) if row.unknown else (False,):
             first = lambda shape, unknown=unknown: (None, *shape[1:]) if unknown and shape[:1] == batch else tuple(shape)  # noqa: E731
-            to_spec = lambda leaf, first=first: (
-                Spec(first(leaf.shape), dtypes.standardize_dtype(leaf.dtype)) if isinstance(leaf, np.ndarray) else leaf
-            )  # noqa: E731
-            specs = tree.map_structure(to_spec, arrays)
+            specs = tree.map_structure(
+                lambda leaf, first=first: Spec(first(leaf.shape), dtypes.standardize_dtype(leaf.dtype)) if isinstance(leaf, np.ndarray) else leaf,
+                arrays,
+            )
             assert_alike(leaves(infer(row.function, *specs, **options)), real, row.name)
             if any(isinstance(leaf, Spec) for leaf in tree.flatten(specs)):
                 symbolic = tree.map_structure(lambda leaf: Symbolic(leaf.shape, leaf.dtype) if isinstance(leaf, Spec) else leaf, specs)
@@ -365,9 +365,10 @@ def checks(rows: Sequence[Row]) -> dict[str, Callable]:
                     if get_engine(name).differentiable or not differentiable:
                         yield f"{row.name}-{text}-{name}", (row, name, *case)
 
-    grid = lambda row: [
-        d for kind, ds in (("float", FLOATS[:2]), ("integer", INTEGERS), ("bool", ("bool",))) if kind in row.takes.split() for d in ds
-    ]  # noqa: E731
+    def grid(row: Row) -> list[str]:
+        kinds = {"float": FLOATS[:2], "integer": INTEGERS, "bool": ("bool",)}
+        return [dtype for kind in row.takes.split() for dtype in kinds[kind]]
+
     numbered = lambda row: [(f"{i}-{label(options)}", (inputs, options)) for i, (inputs, options) in enumerate(row.cases())]  # noqa: E731
 
     @each(per_engine(numbered))

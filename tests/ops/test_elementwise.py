@@ -9,6 +9,7 @@ from nyala import ops
 from nyala.engines import backend
 from tests.ops.table import Row, checks, different, engines, fixed, host, integers, normal, uniform
 
+LARGEST = float(np.finfo(np.float32).max)
 SPECIAL = [-np.inf, -1.5, -1.0, -0.0, 0.0, 1e-3, 1.0, 2.5, np.inf, np.nan]
 POSITIVE, INSIDE, BEYOND = uniform(2, 3, low=0.2, high=4.0), uniform(2, 3, low=-0.9, high=0.9), uniform(2, 3, low=1.1, high=5.0)
 BOOLS = 'cast first: ops.cast(x, "int32")'
@@ -66,9 +67,7 @@ ROWS = [
     Row("square", np.square, STEPS, edges=SPECIAL),
     Row(
         "nan_to_num",
-        lambda x, nan=0.0, posinf=float(np.finfo(np.float32).max), neginf=float(np.finfo(np.float32).min): np.nan_to_num(
-            x, nan=nan, posinf=posinf, neginf=neginf
-        ),
+        lambda x, nan=0.0, posinf=LARGEST, neginf=-LARGEST: np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf),
         [fixed([np.nan, 1.5, np.inf, -np.inf])],
         [{}, {"nan": 2.0, "posinf": 3.0, "neginf": 4.0}],
         takes="",

@@ -28,15 +28,38 @@ def attention(query, key, value, bias=None, mask=None, scale=None, is_causal=Fal
 Q, K, V = normal(2, 3, 4, 5), normal(2, 7, 4, 5), normal(2, 7, 4, 6)
 
 ROWS = [
-    Row("dot_product_attention", attention, [Q, K, V], [{}, {"scale": 0.3}, {"is_causal": True}, {"attn_logits_soft_cap": 0.7}], dtype="float", takes="float",
-        more=[([Q, K, V, normal(1, 4, 3, 7)], {}), ([Q, K, V, None, bools(2, 4, 3, 7)], {}), ([Q, K, V, None, bools(2, 1, 1, 7)], {"is_causal": True}),
-              ([Q, K, V, None, bools(2, 3, 7)], {}), ([Q, K, V, None, bools(2, 7)], {}), ([Q, normal(2, 7, 2, 5), normal(2, 7, 2, 6)], {}),
-              ([normal(2, 5, 3, 2), normal(2, 5, 1, 2), normal(2, 5, 1, 2), normal(2, 1, 5, 5), bools(1, 1, 5, 5)], {"scale": 2.0})],
-        errors=[([normal(3, 4, 5), K, V], {}, "dot_product_attention needs query (b, t, n, d), key (b, s, m, d) and value (b, s, m, e) where m divides n, "
-                 "got (3, 4, 5), (2, 7, 4, 5) and (2, 7, 4, 6)."),
-                ([Q, K, V, None, bools(3, 7)], {}, "dot_product_attention(mask) needs a shape that broadcasts with (b, n, t, s) = (2, 4, 3, 7), or (b, t, s), or (b, s), "
-                 "got shape (3, 7).")]),
-]  # fmt: skip
+    Row(
+        "dot_product_attention",
+        attention,
+        [Q, K, V],
+        [{}, {"scale": 0.3}, {"is_causal": True}, {"attn_logits_soft_cap": 0.7}],
+        dtype="float",
+        takes="float",
+        more=[
+            ([Q, K, V, normal(1, 4, 3, 7)], {}),
+            ([Q, K, V, None, bools(2, 4, 3, 7)], {}),
+            ([Q, K, V, None, bools(2, 1, 1, 7)], {"is_causal": True}),
+            ([Q, K, V, None, bools(2, 3, 7)], {}),
+            ([Q, K, V, None, bools(2, 7)], {}),
+            ([Q, normal(2, 7, 2, 5), normal(2, 7, 2, 6)], {}),
+            ([normal(2, 5, 3, 2), normal(2, 5, 1, 2), normal(2, 5, 1, 2), normal(2, 1, 5, 5), bools(1, 1, 5, 5)], {"scale": 2.0}),
+        ],
+        errors=[
+            (
+                [normal(3, 4, 5), K, V],
+                {},
+                "dot_product_attention needs query (b, t, n, d), key (b, s, m, d) and value (b, s, m, e) where m divides n, "
+                "got (3, 4, 5), (2, 7, 4, 5) and (2, 7, 4, 6).",
+            ),
+            (
+                [Q, K, V, None, bools(3, 7)],
+                {},
+                "dot_product_attention(mask) needs a shape that broadcasts with (b, n, t, s) = (2, 4, 3, 7), or (b, t, s), or (b, s), "
+                "got shape (3, 7).",
+            ),
+        ],
+    ),
+]
 
 globals().update(checks(ROWS))
 

@@ -38,19 +38,54 @@ LOGITS = {"from_logits": True}
 WRONG = "needs target and output of one shape, got (2, 3) and (2, 5)."
 
 ROWS = [
-    Row("binary_crossentropy", binary, [uniform(2, 3), uniform(2, 3, low=0.05, high=0.95)], dtype="float", takes="float",
+    Row(
+        "binary_crossentropy",
+        binary,
+        [uniform(2, 3), uniform(2, 3, low=0.05, high=0.95)],
+        dtype="float",
+        takes="float",
         more=[([uniform(2, 3), normal(2, 3, scale=5.0)], LOGITS), ([fixed([0.0, 1.0]), fixed([-1000.0, -1000.0])], LOGITS)],
-        errors=[([normal(2, 3), normal(2, 5)], {}, f"binary_crossentropy {WRONG}")]),
-    Row("categorical_crossentropy", categorical, [uniform(2, 3), uniform(2, 3, low=0.05, high=0.95)], [{}, {"axis": 0}], dtype="float", takes="float",
+        errors=[([normal(2, 3), normal(2, 5)], {}, f"binary_crossentropy {WRONG}")],
+    ),
+    Row(
+        "categorical_crossentropy",
+        categorical,
+        [uniform(2, 3), uniform(2, 3, low=0.05, high=0.95)],
+        [{}, {"axis": 0}],
+        dtype="float",
+        takes="float",
         more=[([uniform(2, 3, 5), normal(2, 3, 5, scale=5.0)], {"from_logits": True, "axis": 1}), ([uniform(5), normal(5)], LOGITS)],
-        errors=[([normal(2, 3), normal(2, 5)], {}, f"categorical_crossentropy {WRONG}")]),
-    Row("sparse_categorical_crossentropy", sparse, [integers(2, low=0, high=5), uniform(2, 5, low=0.05, high=0.95)], dtype="float32", takes="",
-        more=[([integers(2, 7, low=0, high=5), normal(2, 7, 5, scale=5.0)], LOGITS), ([integers(2, 1, low=0, high=5), normal(2, 5)], LOGITS),
-              ([integers(2, 7, low=0, high=3), normal(2, 3, 7)], {"from_logits": True, "axis": 1})],
-        errors=[([integers(3, low=0), normal(2, 5)], {}, "sparse_categorical_crossentropy needs one integer for each row of classes, shape (2,), got target of shape (3,).\n"
-                 "  why: output has shape (2, 5) with classes along axis 1\n  fix: use categorical_crossentropy for one-hot targets")]),
-    Row("psnr", lambda a, b, max_val: 20 * np.log10(max_val) - 10 * np.log10(np.mean((a - b) ** 2)), [normal(2, 3), normal(2, 3)], [{"max_val": 255.0}], dtype="float", takes="float"),
-]  # fmt: skip
+        errors=[([normal(2, 3), normal(2, 5)], {}, f"categorical_crossentropy {WRONG}")],
+    ),
+    Row(
+        "sparse_categorical_crossentropy",
+        sparse,
+        [integers(2, low=0, high=5), uniform(2, 5, low=0.05, high=0.95)],
+        dtype="float32",
+        takes="",
+        more=[
+            ([integers(2, 7, low=0, high=5), normal(2, 7, 5, scale=5.0)], LOGITS),
+            ([integers(2, 1, low=0, high=5), normal(2, 5)], LOGITS),
+            ([integers(2, 7, low=0, high=3), normal(2, 3, 7)], {"from_logits": True, "axis": 1}),
+        ],
+        errors=[
+            (
+                [integers(3, low=0), normal(2, 5)],
+                {},
+                "sparse_categorical_crossentropy needs one integer for each row of classes, shape (2,), got target of shape (3,).\n"
+                "  why: output has shape (2, 5) with classes along axis 1\n  fix: use categorical_crossentropy for one-hot targets",
+            )
+        ],
+    ),
+    Row(
+        "psnr",
+        lambda a, b, max_val: 20 * np.log10(max_val) - 10 * np.log10(np.mean((a - b) ** 2)),
+        [normal(2, 3), normal(2, 3)],
+        [{"max_val": 255.0}],
+        dtype="float",
+        takes="float",
+    ),
+]
 
 globals().update(checks(ROWS))
 

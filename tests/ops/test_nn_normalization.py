@@ -49,24 +49,67 @@ def normalize(x, axis=-1, order=2, epsilon=1e-7):
 
 
 ROWS = [
-    Row("moments", moments, [normal(2, 3, 5, shift=4.0), (0, 1)], [{}, {"keepdims": True}], dtype="float",
+    Row(
+        "moments",
+        moments,
+        [normal(2, 3, 5, shift=4.0), (0, 1)],
+        [{}, {"keepdims": True}],
+        dtype="float",
         more=[([normal(2, 3, 5), -1], {}), ([normal(2, 3, 5), None], {}), ([normal(2, 3, 5), ()], {})],
-        errors=[([normal(2, 3), 2], {}, "moments(axes) needs an axis in [-2, 2), got 2.\n  why: the tensor has 2 axes")]),
-    Row("batch_normalization", batch_normalization, [normal(2, 3, 5), normal(5), uniform(5, low=0.5, high=2.0), -1, normal(5), normal(5)],
-        [{}, {"epsilon": 0.1}], dtype="float", takes="float",
-        more=[([normal(2, 3, 5), normal(3), uniform(3, low=0.5, high=2.0), 1], {}), ([normal(2, 3, 5), normal(3), uniform(3, low=0.5, high=2.0), 1, None, normal(3)], {})],
-        errors=[([normal(2, 3, 5), normal(5), normal(5), 1], {}, "batch_normalization(mean) needs shape (3,), as x has along axis 1, got shape (5,).")]),
-    Row("layer_normalization", layer_normalization, [normal(2, 3, 5), normal(5), normal(5)], [{}, {"epsilon": 0.1}], dtype="float", takes="float",
-        more=[([normal(2, 3, 5)], {}), ([normal(2, 3, 5), normal(3, 5), None], {"axis": (1, 2)}), ([normal(2, 3, 5), normal(3, 5), None], {"axis": [-1, 1]}),
-              ([normal(2, 7, 5), normal(7)], {"axis": 1}), ([normal(2, 3, 5)], {"axis": None})],
-        errors=[([normal(2, 3, 5), normal(3)], {}, "layer_normalization(gamma) needs shape (5,), as x has along axis 2, got shape (3,)."),
-                ([normal(2, 3)], {"momentum": 1}, "layer_normalization needs arguments that it knows, got momentum.")]),
-    Row("rms_normalization", rms_normalization, [normal(2, 3, 5), normal(5)], [{}, {"epsilon": 0.1}], dtype="float", takes="float",
-        more=[([normal(2, 3, 5)], {"axis": (0, 1)}), ([normal(2, 7, 5), normal(7)], {"axis": 1})]),
-    Row("normalize", normalize, [normal(2, 3, 5)], [{}, {"axis": 1}, {"axis": (0, 2)}, {"axis": None}, {"order": 1}, {"order": 3}, {"order": 4, "axis": 0}, {"epsilon": 10.0}],
-        dtype="float", more=[([normal(3, 2, scale=1e-9)], {})],
-        errors=[([normal(2, 3)], {"order": np.inf}, "normalize(order) needs an integer from 1, got inf.")]),
-]  # fmt: skip
+        errors=[([normal(2, 3), 2], {}, "moments(axes) needs an axis in [-2, 2), got 2.\n  why: the tensor has 2 axes")],
+    ),
+    Row(
+        "batch_normalization",
+        batch_normalization,
+        [normal(2, 3, 5), normal(5), uniform(5, low=0.5, high=2.0), -1, normal(5), normal(5)],
+        [{}, {"epsilon": 0.1}],
+        dtype="float",
+        takes="float",
+        more=[
+            ([normal(2, 3, 5), normal(3), uniform(3, low=0.5, high=2.0), 1], {}),
+            ([normal(2, 3, 5), normal(3), uniform(3, low=0.5, high=2.0), 1, None, normal(3)], {}),
+        ],
+        errors=[
+            ([normal(2, 3, 5), normal(5), normal(5), 1], {}, "batch_normalization(mean) needs shape (3,), as x has along axis 1, got shape (5,).")
+        ],
+    ),
+    Row(
+        "layer_normalization",
+        layer_normalization,
+        [normal(2, 3, 5), normal(5), normal(5)],
+        [{}, {"epsilon": 0.1}],
+        dtype="float",
+        takes="float",
+        more=[
+            ([normal(2, 3, 5)], {}),
+            ([normal(2, 3, 5), normal(3, 5), None], {"axis": (1, 2)}),
+            ([normal(2, 3, 5), normal(3, 5), None], {"axis": [-1, 1]}),
+            ([normal(2, 7, 5), normal(7)], {"axis": 1}),
+            ([normal(2, 3, 5)], {"axis": None}),
+        ],
+        errors=[
+            ([normal(2, 3, 5), normal(3)], {}, "layer_normalization(gamma) needs shape (5,), as x has along axis 2, got shape (3,)."),
+            ([normal(2, 3)], {"momentum": 1}, "layer_normalization needs arguments that it knows, got momentum."),
+        ],
+    ),
+    Row(
+        "rms_normalization",
+        rms_normalization,
+        [normal(2, 3, 5), normal(5)],
+        [{}, {"epsilon": 0.1}],
+        dtype="float",
+        takes="float",
+        more=[([normal(2, 3, 5)], {"axis": (0, 1)}), ([normal(2, 7, 5), normal(7)], {"axis": 1})],
+    ),
+    Row(
+        "normalize",
+        normalize,
+        [normal(2, 3, 5)],
+        [{}, {"axis": 1}, {"axis": (0, 2)}, {"axis": None}, {"order": 1}, {"order": 3}, {"order": 4, "axis": 0}, {"epsilon": 10.0}],
+        dtype="float",
+        errors=[([normal(2, 3)], {"order": np.inf}, "normalize(order) needs an integer from 1, got inf.")],
+    ),
+]
 
 globals().update(checks(ROWS))
 
@@ -81,7 +124,9 @@ def test_narrow_floats_do_not_overflow(name, dtype):
         for op in (ops.layer_normalization, ops.rms_normalization, ops.normalize):
             result = op(narrow)
             assert ops.dtype(result) == dtype
-            np.testing.assert_allclose(ops.convert_to_numpy(ops.cast(result, "float32")), ops.convert_to_numpy(op(ops.cast(narrow, "float32"))), atol=0.02)
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(ops.cast(result, "float32")), ops.convert_to_numpy(op(ops.cast(narrow, "float32"))), atol=0.02
+            )
         assert float(ops.moments(narrow, (0, 1))[1]) > 6e4
 
 
@@ -96,6 +141,7 @@ def test_laws(name):
         mean, variance = ops.moments(x, 0)
         np.testing.assert_allclose(to_numpy(ops.batch_normalization(x, mean, variance, -1, epsilon=0.0)).std(0), 1, rtol=1e-5)
         np.testing.assert_allclose(np.linalg.norm(to_numpy(ops.normalize(x)), axis=-1), 1, rtol=1e-5)
+        np.testing.assert_allclose(to_numpy(ops.normalize([[3e-10, 0.0], [0.0, 0.0]])), [[3e-3, 0.0], [0.0, 0.0]], rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name in engines() if name != "numpy"])

@@ -109,46 +109,132 @@ def first_3d(data_format):
 
 
 ROWS = [
-    Row("conv", conv, [normal(2, 7, 3), normal(3, 3, 5)],
-        [{}, {"strides": 2, "padding": "same"}, {"padding": "causal"}, {"dilation_rate": 2}, {"padding": "same", "strides": 2, "dilation_rate": 2}, {"strides": (3,)}],
-        dtype="float", takes="float",
-        more=[([normal(2, 7, 5, 4), normal(3, 2, 2, 6)], {"strides": (2, 1), "padding": "same"}),
-              ([normal(2, 3, 7, 5), normal(3, 2, 3, 4)], {"data_format": "channels_first"}),
-              ([normal(2, 3, 5, 4, 2), normal(2, 3, 1, 2, 3)], {"padding": "same"}),
-              ([normal(2, 2, 5, 3, 4), normal(1, 3, 2, 2, 3)], first_3d("channels_first")),
-              ([normal(2, 5, 6, 3), normal(1, 1, 3, 4)], {"strides": 2})],
-        errors=[([normal(2, 7, 3), normal(3, 2, 5)], {},
-                 "conv(kernel) needs shape (*k, c / groups, o) of rank 3 for 3 input channels, got shape (3, 2, 5).\n"
-                 "  why: the groups share the input channels and the outputs evenly"),
-                ([normal(2, 3, 3), normal(5, 3, 2)], {},
-                 "conv needs a window that fits into the input, got size 3 for a window of 5.\n  why: with padding='valid' nothing would be left\n"
-                 "  fix: use padding='same', a smaller window or a larger input"),
-                ([normal(2, 7, 3), normal(3, 3, 5)], {"padding": "full"}, "conv(padding) needs 'valid', 'same' or, with one spatial axis, 'causal', got 'full'."),
-                ([normal(2, 7, 3), normal(3, 3, 5)], {"strides": 0}, "conv(strides) needs a positive integer, or 1 of them, one per spatial axis, got 0."),
-                ([normal(2, 7, 3), normal(3, 3, 5)], {"data_format": "NCHW"}, "conv(data_format) needs 'channels_first' or 'channels_last', got 'NCHW'.")]),
-    Row("depthwise_conv", depthwise_conv, [normal(2, 7, 3), normal(3, 3, 2)], [{}, {"strides": 2, "padding": "same"}, {"dilation_rate": 2}], dtype="float", takes="float",
-        more=[([normal(2, 5, 7, 3), normal(2, 3, 3, 1)], {"padding": "same"}), ([normal(2, 3, 5, 7), normal(3, 2, 3, 2)], {"data_format": "channels_first"})],
-        errors=[([normal(2, 7, 3), normal(3, 2, 2)], {}, "depthwise_conv(kernel) needs shape (*k, 3, m) of rank 3, got shape (3, 2, 2).")]),
-    Row("separable_conv", separable_conv, [normal(2, 7, 3), normal(3, 3, 2), normal(1, 6, 5)], [{}, {"strides": 2, "padding": "same"}], dtype="float", takes="float",
-        more=[([normal(2, 3, 5, 7), normal(3, 2, 3, 2), normal(1, 1, 6, 4)], {"data_format": "channels_first"})]),
-    Row("conv_transpose", conv_transpose, [normal(2, 5, 3), normal(3, 2, 3)],
+    Row(
+        "conv",
+        conv,
+        [normal(2, 7, 3), normal(3, 3, 5)],
+        [
+            {},
+            {"strides": 2, "padding": "same"},
+            {"padding": "causal"},
+            {"dilation_rate": 2},
+            {"padding": "same", "strides": 2, "dilation_rate": 2},
+            {"strides": (3,)},
+        ],
+        dtype="float",
+        takes="float",
+        more=[
+            ([normal(2, 7, 5, 4), normal(3, 2, 2, 6)], {"strides": (2, 1), "padding": "same"}),
+            ([normal(2, 3, 7, 5), normal(3, 2, 3, 4)], {"data_format": "channels_first"}),
+            ([normal(2, 3, 5, 4, 2), normal(2, 3, 1, 2, 3)], {"padding": "same"}),
+            ([normal(2, 2, 5, 3, 4), normal(1, 3, 2, 2, 3)], first_3d("channels_first")),
+            ([normal(2, 5, 6, 3), normal(1, 1, 3, 4)], {"strides": 2}),
+        ],
+        errors=[
+            (
+                [normal(2, 7, 3), normal(3, 2, 5)],
+                {},
+                "conv(kernel) needs shape (*k, c / groups, o) of rank 3 for 3 input channels, got shape (3, 2, 5).\n"
+                "  why: the groups share the input channels and the outputs evenly",
+            ),
+            (
+                [normal(2, 3, 3), normal(5, 3, 2)],
+                {},
+                "conv needs a window that fits into the input, got size 3 for a window of 5.\n  why: with padding='valid' nothing would be left\n"
+                "  fix: use padding='same', a smaller window or a larger input",
+            ),
+            (
+                [normal(2, 7, 3), normal(3, 3, 5)],
+                {"padding": "full"},
+                "conv(padding) needs 'valid', 'same' or, with one spatial axis, 'causal', got 'full'.",
+            ),
+            (
+                [normal(2, 7, 3), normal(3, 3, 5)],
+                {"strides": 0},
+                "conv(strides) needs a positive integer, or 1 of them, one per spatial axis, got 0.",
+            ),
+            ([normal(2, 7, 3), normal(3, 3, 5)], {"data_format": "NCHW"}, "conv(data_format) needs 'channels_first' or 'channels_last', got 'NCHW'."),
+        ],
+    ),
+    Row(
+        "depthwise_conv",
+        depthwise_conv,
+        [normal(2, 7, 3), normal(3, 3, 2)],
+        [{}, {"strides": 2, "padding": "same"}, {"dilation_rate": 2}],
+        dtype="float",
+        takes="float",
+        more=[
+            ([normal(2, 5, 7, 3), normal(2, 3, 3, 1)], {"padding": "same"}),
+            ([normal(2, 3, 5, 7), normal(3, 2, 3, 2)], {"data_format": "channels_first"}),
+        ],
+        errors=[([normal(2, 7, 3), normal(3, 2, 2)], {}, "depthwise_conv(kernel) needs shape (*k, 3, m) of rank 3, got shape (3, 2, 2).")],
+    ),
+    Row(
+        "separable_conv",
+        separable_conv,
+        [normal(2, 7, 3), normal(3, 3, 2), normal(1, 6, 5)],
+        [{}, {"strides": 2, "padding": "same"}],
+        dtype="float",
+        takes="float",
+        more=[([normal(2, 3, 5, 7), normal(3, 2, 3, 2), normal(1, 1, 6, 4)], {"data_format": "channels_first"})],
+    ),
+    Row(
+        "conv_transpose",
+        conv_transpose,
+        [normal(2, 5, 3), normal(3, 2, 3)],
         [{"strides": s, "padding": p, "output_padding": e} for s, p, e in itertools.product((1, 2, 4), ("valid", "same"), (None, 0, 1))]
-        + [{"dilation_rate": 2, "padding": "same"}], dtype="float", takes="float",
-        more=[([normal(2, 3, 5, 3), normal(2, 3, 4, 3)], {"strides": (2, 3), "padding": "same"}),
-              ([normal(2, 3, 5, 4), normal(4, 2, 5, 3)], {"strides": 2, "padding": "same", "data_format": "channels_first", "output_padding": (1, 0)}),
-              ([normal(2, 2, 3, 2, 3), normal(2, 1, 3, 2, 3)], {"strides": (1, 2, 2)})],
-        errors=[([normal(2, 5, 3), normal(3, 3, 2)], {}, "conv_transpose(kernel) needs shape (*k, o, 3) of rank 3, got shape (3, 3, 2)."),
-                ([normal(2, 5, 3), normal(3, 2, 3)], {"padding": "causal"}, "conv_transpose(padding) needs 'valid' or 'same', got 'causal'."),
-                ([normal(2, 5, 3), normal(3, 2, 3)], {"output_padding": -1}, "conv_transpose(output_padding) needs None, an integer from 0, or 1 of them, got -1.")]),
-    Row("max_pool", pool(np.max, -np.inf), [different(2, 7, 3), 2], [{}, {"strides": 1, "padding": "same"}, {"strides": 3}, {"strides": 2, "padding": "same"}], takes="float integer",
-        more=[([different(2, 5, 7, 3), (2, 3)], {"padding": "same"}), ([different(2, 3, 5, 7), 3], {"data_format": "channels_first", "strides": 1}),
-              ([different(2, 3, 4, 5, 2), (2, 1, 3)], {"padding": "same", "strides": 2})],
-        errors=[([normal(2, 7, 3), (2, 2)], {}, "max_pool(pool_size) needs a positive integer, or 1 of them, one per spatial axis, got (2, 2)."),
-                ([normal(7, 3), 2], {}, "max_pool(inputs) needs a tensor with a batch axis, one to three spatial axes and a channel axis, got shape (7, 3).")]),
-    Row("average_pool", pool(np.nanmean, np.nan), [normal(2, 7, 3), 3], [{}, {"strides": 1, "padding": "same"}, {"strides": 2, "padding": "same"}], dtype="float", takes="float integer",
-        more=[([normal(2, 5, 7, 3), (2, 3)], {"padding": "same"}), ([normal(2, 3, 5, 7), 3], {"data_format": "channels_first", "strides": 1}),
-              ([normal(2, 3, 4, 5, 2), (2, 1, 3)], {"padding": "same", "strides": 2})]),
-]  # fmt: skip
+        + [{"dilation_rate": 2, "padding": "same"}],
+        dtype="float",
+        takes="float",
+        more=[
+            ([normal(2, 3, 5, 3), normal(2, 3, 4, 3)], {"strides": (2, 3), "padding": "same"}),
+            ([normal(2, 3, 5, 4), normal(4, 2, 5, 3)], {"strides": 2, "padding": "same", "data_format": "channels_first", "output_padding": (1, 0)}),
+            ([normal(2, 2, 3, 2, 3), normal(2, 1, 3, 2, 3)], {"strides": (1, 2, 2)}),
+        ],
+        errors=[
+            ([normal(2, 5, 3), normal(3, 3, 2)], {}, "conv_transpose(kernel) needs shape (*k, o, 3) of rank 3, got shape (3, 3, 2)."),
+            ([normal(2, 5, 3), normal(3, 2, 3)], {"padding": "causal"}, "conv_transpose(padding) needs 'valid' or 'same', got 'causal'."),
+            (
+                [normal(2, 5, 3), normal(3, 2, 3)],
+                {"output_padding": -1},
+                "conv_transpose(output_padding) needs None, an integer from 0, or 1 of them, got -1.",
+            ),
+        ],
+    ),
+    Row(
+        "max_pool",
+        pool(np.max, -np.inf),
+        [different(2, 7, 3), 2],
+        [{}, {"strides": 1, "padding": "same"}, {"strides": 3}, {"strides": 2, "padding": "same"}],
+        takes="float integer",
+        more=[
+            ([different(2, 5, 7, 3), (2, 3)], {"padding": "same"}),
+            ([different(2, 3, 5, 7), 3], {"data_format": "channels_first", "strides": 1}),
+            ([different(2, 3, 4, 5, 2), (2, 1, 3)], {"padding": "same", "strides": 2}),
+        ],
+        errors=[
+            ([normal(2, 7, 3), (2, 2)], {}, "max_pool(pool_size) needs a positive integer, or 1 of them, one per spatial axis, got (2, 2)."),
+            (
+                [normal(7, 3), 2],
+                {},
+                "max_pool(inputs) needs a tensor with a batch axis, one to three spatial axes and a channel axis, got shape (7, 3).",
+            ),
+        ],
+    ),
+    Row(
+        "average_pool",
+        pool(np.nanmean, np.nan),
+        [normal(2, 7, 3), 3],
+        [{}, {"strides": 1, "padding": "same"}, {"strides": 2, "padding": "same"}],
+        dtype="float",
+        takes="float integer",
+        more=[
+            ([normal(2, 5, 7, 3), (2, 3)], {"padding": "same"}),
+            ([normal(2, 3, 5, 7), 3], {"data_format": "channels_first", "strides": 1}),
+            ([normal(2, 3, 4, 5, 2), (2, 1, 3)], {"padding": "same", "strides": 2}),
+        ],
+    ),
+]
 
 globals().update(checks(ROWS))
 

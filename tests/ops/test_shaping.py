@@ -124,7 +124,8 @@ ROWS = [
             (
                 [normal(5)],
                 {"indices_or_sections": 2},
-                "split needs a number of sections that divides the size 5 of axis 0, got 2.\n  fix: choose a number that divides it, give indices, or use array_split",
+                "split needs a number of sections that divides the size 5 of axis 0, got 2.\n"
+                "  fix: choose a number that divides it, give indices, or use array_split",
             )
         ],
     ),
@@ -164,7 +165,8 @@ ROWS = [
             (
                 [normal(2)],
                 {"pad_width": 1, "mode": "around"},
-                "pad(mode) needs one of ('constant', 'empty', 'linear_ramp', 'edge', 'reflect', 'symmetric', 'wrap', 'maximum', 'mean', 'median', 'minimum'), got 'around'.",
+                "pad(mode) needs one of ('constant', 'empty', 'linear_ramp', 'edge', 'reflect', "
+                "'symmetric', 'wrap', 'maximum', 'mean', 'median', 'minimum'), got 'around'.",
             ),
         ],
     ),

@@ -135,6 +135,38 @@ def adafactor(lr, relative=True, threshold=1.0):
     return rule
 
 
+def schedule_free(lr, b1=0.9, b2=0.999, epsilon=1e-8, warmup=0):
+    def rule(w, g, s, t):
+        z, x = s.get("z", w), s.get("x", w)
+        s["v"] = b2 * s.get("v", 0) + (1 - b2) * g**2
+        rate = lr * min(1, t / warmup) if warmup else lr
+        s["z"] = z - rate * g / (np.sqrt(s["v"] / (1 - b2**t)) + epsilon)
+        s["x"] = (1 - 1 / t) * x + s["z"] / t
+        return b1 * s["x"] + (1 - b1) * s["z"]
+
+    return rule
+
+
+def muon(lr, momentum=0.95, nesterov=True, steps=5, rms=0.2, ratio=1.0):
+    def orthogonal(x):
+        u, values, v = np.linalg.svd(x, full_matrices=False)
+        values = values / np.linalg.norm(x)
+        for _ in range(steps):
+            values = 3.4445 * values - 4.775 * values**3 + 2.0315 * values**5
+        return (u * values) @ v
+
+    other = adam(lr * ratio, decay=0.004 / ratio)
+
+    def rule(w, g, s, t):
+        if w.ndim != 2:
+            return other(w, g, s, t)
+        w = w - lr * 0.004 * w
+        s["m"] = momentum * s.get("m", 0) + g
+        return w - lr * (1.0 if rms is None else rms * max(w.shape) ** 0.5) * orthogonal(g + momentum * s["m"] if nesterov else s["m"])
+
+    return rule
+
+
 CASES = [
     ("SGD", {"learning_rate": 0.1}, sgd(0.1)),
     ("SGD", {"learning_rate": 0.1, "momentum": 0.9}, sgd(0.1, 0.9)),
@@ -177,6 +209,10 @@ CASES = [
     ("Adafactor", {"learning_rate": 0.01}, adafactor(0.01)),
     ("Adafactor", {"learning_rate": 0.4, "relative_step": False, "clip_threshold": 0.5}, adafactor(0.4, False, 0.5)),
     ("Adafactor", {"learning_rate": 0.4}, adafactor(0.4)),
+    ("ScheduleFreeAdamW", {"learning_rate": 0.01}, schedule_free(0.01)),
+    ("ScheduleFreeAdamW", {"beta_1": 0.6, "beta_2": 0.7, "epsilon": 0.1, "warmup_steps": 5}, schedule_free(0.0025, 0.6, 0.7, 0.1, 5)),
+    ("Muon", {"learning_rate": 0.01}, muon(0.01)),
+    ("Muon", {"momentum": 0.5, "nesterov": False, "ns_steps": 3, "rms_rate": None, "adam_lr_ratio": 2.0}, muon(0.001, 0.5, False, 3, None, 2.0)),
 ]
 
 
@@ -228,6 +264,8 @@ SLOTS = {
     "Lamb": ["v_momentum", "v_velocity"],
     "Ftrl": ["v_accumulator", "v_linear"],
     "Adafactor": ["v", "v", "v_velocity"],
+    "ScheduleFreeAdamW": ["v_momentum", "v_velocity"],
+    "Muon": ["v_momentum"],
 }
 
 
@@ -247,3 +285,13 @@ def test_half_precision_stays(name, engine):
         getattr(optimizers, name)(1.0 if name == "Adadelta" else 0.1).apply([get_engine(engine).asarray(np.full((2, 3), 0.5, "float32"))], [variable])
         assert variable.numpy().dtype == np.float16 and np.isfinite(variable.numpy()).all()
         assert not np.array_equal(variable.numpy(), np.ones((2, 3)))
+
+
+def test_muon_leaves_embeddings_and_excluded_layers_to_adam():
+    optimizer = optimizers.Muon(exclude_layers=["head"], name="o")
+    variables = []
+    for scope, shape in [("dense", (2, 3)), ("Embedding_1", (2, 3)), ("head", (2, 3)), ("conv", (3, 2, 5))]:
+        with nyala.name_scope(scope):
+            variables.append(nyala.Variable(np.zeros(shape, "float32"), name="w"))
+    optimizer.build(variables)
+    assert [v.name for v in optimizer.variables if v.name.endswith("velocity")] == ["Embedding_1_w_velocity", "head_w_velocity", "conv_w_velocity"]

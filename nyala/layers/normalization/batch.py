@@ -82,7 +82,8 @@ class BatchNormalization(Layer):
         self.gamma_regularizer = regularizers.get(gamma_regularizer)
         self.beta_constraint = constraints.get(beta_constraint)
         self.gamma_constraint = constraints.get(gamma_constraint)
-        self.renorm, self.renorm_clipping, self.renorm_momentum, self.synchronized = renorm, renorm_clipping, renorm_momentum, synchronized
+        self.renorm, self.renorm_momentum, self.synchronized = renorm, renorm_momentum, synchronized
+        self.renorm_clipping = dict(renorm_clipping or {}) if renorm else renorm_clipping
         self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
@@ -127,7 +128,7 @@ class BatchNormalization(Layer):
         return ops.cast(y, self.compute_dtype)
 
     def _renormalize(self, x: Tensor, mean: Tensor, variance: Tensor, axis: int) -> Tensor:
-        stddev, clipping = ops.sqrt(variance + self.epsilon), self.renorm_clipping or {}
+        stddev, clipping = ops.sqrt(variance + self.epsilon), self.renorm_clipping
         r = engine.stop_gradient(stddev) / self.renorm_stddev
         d = (engine.stop_gradient(mean) - self.renorm_mean) / self.renorm_stddev
         if "rmax" in clipping:

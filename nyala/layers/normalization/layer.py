@@ -66,6 +66,7 @@ class LayerNormalization(Layer):
 
     def build(self, input_shape: Any) -> None:
         where = f"LayerNormalization {self.name!r}"
+        self.axis = [self.axis] if isinstance(self.axis, int) else self.axis  # as configs of built layers have it in Keras
         shape = tuple(input_shape[axis] for axis in normalize_axes(self.axis, len(input_shape), f"{where} (axis)"))
         if None in shape:
             raise ShapeError(where, need=f"known sizes of axis {self.axis}", got=f"shape {tuple(input_shape)}", why="its weights have one number for each place there")

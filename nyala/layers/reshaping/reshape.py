@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from nyala import ops
+from nyala.core import dtypes
 from nyala.core.config import standardize_data_format
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError
-from nyala.core.symbolic import plain_shape
+from nyala.core.symbolic import Symbolic, plain_shape
 from nyala.engines.protocol import Tensor
 from nyala.layers.arguments import as_count, is_int
 from nyala.layers.input_spec import InputSpec
@@ -113,3 +114,9 @@ class Reshape(Layer):
             where = f"Reshape {self.name!r} to {self.target_shape}"
             raise ShapeError(where, need=wanted, got=f"{size}: shape {plain_shape(inputs.shape)}", fix="sizes of both shapes, without the batch, multiply to the same number")
         return ops.reshape(inputs, (batch, *(size // known if n == -1 else n for n in self.target_shape)))
+
+    def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        if None not in inputs.shape[1:]:
+            return super().compute_output_spec(inputs, *args, **kwargs)
+        dtype = self.compute_dtype if self.autocast and dtypes.is_float(inputs.dtype) else inputs.dtype
+        return Symbolic((inputs.shape[0], *(None if n == -1 else n for n in self.target_shape)), dtype)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Muon: the momentum of a matrix, made nearly orthogonal; Adam for what is no matrix. Start at update."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from nyala.core.variable import Variable
+from nyala.engines import engine
+from nyala.engines.protocol import Tensor
+from nyala.optimizers import adam
+from nyala.optimizers.optimizer import Optimizer, Slots, common_arguments
+
+
+def orthogonalize(x: Tensor, steps: int, a: float, b: float, c: float) -> Tensor:
+    """The matrix with its singular values moved to about 1, by steps of X = a X + (b A + c A A) X with A = X X'.
+
+    Source: Jordan et al. 2024, Muon: an optimizer for hidden layers in neural networks (Newton-Schulz iteration).
+    """
+    tall = x.shape[0] > x.shape[1]
+    x = engine.transpose(x, (1, 0)) if tall else x
+    x = x / (engine.sqrt(engine.sum(x * x, (0, 1), False)) + 1e-7)
+    for _ in range(steps):
+        square = engine.matmul(x, engine.transpose(x, (1, 0)))
+        x = x * a + engine.matmul(square * b + engine.matmul(square, square) * c, x)
+    return engine.transpose(x, (1, 0)) if tall else x
+
+
+def update(
+    gradient: Tensor,
+    value: Tensor,
+    slots: Slots,
+    learning_rate: Tensor,
+    *,
+    momentum: float,
+    nesterov: bool,
+    ns_steps: int,
+    coefficients: tuple[float, float, float],
+    rms_rate: float | None,
+) -> tuple[Tensor, Slots]:
+    """m' = u m + g, w' = w - lr s orthogonalize(m'), or of Nesterov orthogonalize(g + u m'), for a matrix (rows, columns).
+
+    s = rms_rate sqrt(max(rows, columns)), after Liu et al. 2025, Muon is scalable for LLM training; 1 without rms_rate.
+    """
+    m = slots["momentum"] * momentum + gradient
+    scale = 1.0 if rms_rate is None else rms_rate * max(value.shape) ** 0.5
+    move = orthogonalize(gradient + m * momentum if nesterov else m, ns_steps, *coefficients)
+    return value - learning_rate * scale * move, {"momentum": m}
+
+
+class Muon(Optimizer):
+    """Orthogonalized momentum for matrices; Adam for vectors, kernels of more axes, embeddings and excluded layers.
+
+    Args:
+        adam_beta_1, adam_beta_2, epsilon, adam_weight_decay: of Adam; adam_lr_ratio: its learning rate over that of the matrices.
+        weight_decay: of the matrices.
+        exclude_layers: regular expressions found in the paths of variables that Adam takes.
+        exclude_embeddings: whether Adam takes variables with "embedding" in their path.
+        muon_a, muon_b, muon_c, ns_steps: of orthogonalize.
+        momentum, nesterov, rms_rate: see update.
+    """
+
+    slot_order = (("momentum", "velocity"),)
+
+    @common_arguments
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        adam_beta_1: float = 0.9,
+        adam_beta_2: float = 0.999,
+        adam_weight_decay: float | None = 0.004,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = 0.004,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
+        name: str | None = None,
+        exclude_layers: Sequence[str] | None = None,
+        exclude_embeddings: bool = True,
+        muon_a: float = 3.4445,
+        muon_b: float = -4.775,
+        muon_c: float = 2.0315,
+        adam_lr_ratio: float = 1,
+        momentum: float = 0.95,
+        ns_steps: int = 5,
+        nesterov: bool = True,
+        rms_rate: float | None = 0.2,
+        **common: Any,
+    ) -> None:
+        super().__init__(
+            learning_rate, weight_decay, clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor,
+            gradient_accumulation_steps, name, **common,
+        )  # fmt: skip
+        self.adam_beta_1, self.adam_beta_2, self.adam_weight_decay, self.epsilon = adam_beta_1, adam_beta_2, adam_weight_decay, epsilon
+        self.exclude_layers = [exclude_layers] if isinstance(exclude_layers, str) else list(exclude_layers or [])
+        self.exclude_embeddings, self.adam_lr_ratio = exclude_embeddings, adam_lr_ratio
+        self.muon_a, self.muon_b, self.muon_c, self.ns_steps = muon_a, muon_b, muon_c, ns_steps
+        self.momentum, self.nesterov, self.rms_rate = momentum, nesterov, rms_rate
+
+    def _takes(self, variable: Variable) -> bool:
+        """Whether the rule of matrices moves this variable."""
+        embedding = self.exclude_embeddings and "embedding" in variable.path.lower()
+        return variable.ndim == 2 and not embedding and not any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
+
+    def init_slots(self, value: Tensor) -> Slots:
+        return adam.init(value)
+
+    def _first_slots(self, variable: Variable) -> Slots:
+        slots = super()._first_slots(variable)
+        return {"momentum": slots["momentum"]} if self._takes(variable) else slots
+
+    def _decay_weights(self, variables: list[Variable], learning_rate: Tensor, weight_decay: float | None) -> None:
+        super()._decay_weights([v for v in variables if self._takes(v)], learning_rate, weight_decay)
+        super()._decay_weights([v for v in variables if not self._takes(v)], learning_rate, self.adam_weight_decay)
+
+    def step_scalars(self, step: Tensor, learning_rate: Tensor) -> dict[str, Tensor]:
+        rate = adam.corrected_rate(step, learning_rate * self.adam_lr_ratio, self.adam_beta_1, self.adam_beta_2)
+        return {"learning_rate": learning_rate, "adam_rate": rate}
+
+    def update(self, gradient: Tensor, value: Tensor, slots: Slots, learning_rate: Tensor, adam_rate: Tensor) -> tuple[Tensor, Slots]:
+        if "velocity" in slots:
+            return adam.update(gradient, value, slots, adam_rate, beta_1=self.adam_beta_1, beta_2=self.adam_beta_2, epsilon=self.epsilon)
+        return update(
+            gradient,
+            value,
+            slots,
+            learning_rate,
+            momentum=self.momentum,
+            nesterov=self.nesterov,
+            ns_steps=self.ns_steps,
+            coefficients=(self.muon_a, self.muon_b, self.muon_c),
+            rms_rate=self.rms_rate,
+        )
