@@ -176,7 +176,9 @@ def test_names_and_configs():
         "stft",
     ]:
         assert isinstance(initializers.get(name), initializers.Initializer)
-    assert initializers.zeros is initializers.Zeros
+    for name in initializers.__all__:
+        assert callable(getattr(initializers, name)), name  # and not a file of that name
+    assert initializers.zeros is initializers.Zeros and initializers.constant is initializers.Constant
     assert initializers.get("IdentityInitializer").get_config() == {}
     assert initializers.get(None) is None
     function = lambda shape, dtype=None: np.zeros(shape, dtype)  # noqa: E731

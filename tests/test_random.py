@@ -9,6 +9,7 @@ import nyala
 from nyala import ops, random
 from nyala.engines import backend
 from nyala.random.bits import open_units
+from nyala.random.discrete import _scale_bits
 from tests.ops.table import engines
 
 N = 20_000
@@ -125,6 +126,16 @@ def test_units_of_the_open_interval_are_symmetric():
         values = open_units(np.array([1, 2], "uint32"), (N,), "float32")
     assert values.min() > 0.0 and values.max() < 1.0
     assert ((values.astype("float64") * 2**24) % 2 == 1).all()  # hence 1 - value is drawn as often
+
+
+@each_engine
+def test_bits_are_scaled_exactly(name):
+    """As with integers of any length, carries included."""
+    g = np.random.default_rng(0)
+    high, low, span = (g.integers(0, 2**32, 2000, dtype="uint32") for _ in range(3))
+    with backend(name):
+        found = ops.convert_to_numpy(_scale_bits(*(ops.convert_to_tensor(x) for x in (high, low, span)))).tolist()
+    assert found == [(((int(h) << 32) + int(w)) * int(s)) >> 64 for h, w, s in zip(high, low, span, strict=True)]
 
 
 @each_engine

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,7 @@ class ModelCheckpoint(Callback):
             path = os.fspath(self.filepath).format(epoch=epoch + 1, **logs)
         except KeyError as error:
             raise ArgumentError("ModelCheckpoint(filepath)", need=f"names among {['epoch', *logs]}", got=f"{self.filepath!r}") from error
+        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
         self.model.save_weights(path)
         if self.verbose:
             print(f"Epoch {epoch + 1}: weights written to {path}")

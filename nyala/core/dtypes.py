@@ -48,6 +48,8 @@ def promote(*dtypes: str) -> str:
 def result_type(*dtypes: Any) -> str:
     """The dtype of a result that combines these: names, tensors, arrays, or Python's int, float (weak).
 
+    Differs from Keras, which narrows 64 bits to 32 here though not in its ops: they stay.
+
     >>> result_type("int32", "float16")
     'float16'
     >>> result_type("int32", float)
@@ -61,9 +63,9 @@ def result_type(*dtypes: Any) -> str:
     for dtype in dtypes:
         if isinstance(dtype, bool) or dtype is bool:
             names.append("bool")
-        elif isinstance(dtype, int) or dtype is int or dtype == "int":
+        elif isinstance(dtype, int) or dtype is int:
             names.append("int")
-        elif isinstance(dtype, float) or dtype is float or dtype == "float":
+        elif isinstance(dtype, float) or dtype is float:
             names.append("float")
         else:
             names.append(standardize_dtype(dtype.dtype if hasattr(dtype, "dtype") and not isinstance(dtype, np.dtype) else dtype))

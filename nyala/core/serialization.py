@@ -65,8 +65,6 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
 
     def decorate(target: Any) -> Any:
         registered = f"{package}>{name or target.__name__}"
-        if inspect.isclass(target) and not hasattr(target, "get_config") and not hasattr(target, "__call__"):
-            pass
         _registered[registered] = target
         _registered_names[target] = registered
         return target
@@ -102,6 +100,8 @@ def public_place(kind: Any) -> tuple[str, str] | None:
         return "keras.src.models.functional", name
     if name in ("DTypePolicy", "FloatDTypePolicy", "DTypePolicyMap") and module.startswith("nyala.dtype_policies"):
         return "keras" if name == "DTypePolicy" else "keras.dtype_policies", name
+    if name == "SeedGenerator" and module == "nyala.core.seeds":
+        return "keras.random", name
     package = ".".join(module.split(".")[:2])
     if "optimizers.schedules" in module:
         return "keras.optimizers.schedules", name

@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 
 from nyala.engines import _torch_windows as windows
 from nyala.engines import using
+from nyala.engines._torch_fast import FAST
 from nyala.engines.protocol import Engine, Shape, Tensor, Tree
 
 _NAMES = ("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex64 complex128 "
@@ -169,7 +170,7 @@ class TorchEngine(Engine):
     """See `Engine` for the contract of every method."""
 
     name = "torch"
-    fast: dict[str, Callable] = {}
+    fast: dict[str, Callable] = FAST
 
     def __init__(self) -> None:
         self._device = torch.device("cuda:0" if torch.cuda.is_available() else "mps:0" if torch.backends.mps.is_available() else "cpu")

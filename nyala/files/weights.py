@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import os
 import pathlib
-import tempfile
+import secrets
 import zipfile
 from typing import Any
 
 import numpy as np
 
-from nyala.core.dtypes import numpy_dtype
+from nyala.core.dtypes import FLOAT8, numpy_dtype
 from nyala.core.errors import ArgumentError, ShapeError
+
+BEYOND_NUMPY = ("bfloat16", *FLOAT8)  # stored as the unsigned integers of their bits
 
 
 def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
@@ -23,21 +25,21 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
     arrays = {}
     for i, weight in enumerate(model.weights):
         array = weight.numpy()
-        arrays[f"{i}:{weight.path}:{weight._dtype}"] = array.view(f"uint{8 * array.dtype.itemsize}") if array.dtype.kind == "V" or weight._dtype == "bfloat16" else array
+        arrays[f"{i}:{weight.path}:{weight._dtype}"] = array.view(f"uint{8 * array.dtype.itemsize}") if weight._dtype in BEYOND_NUMPY else array
     write_npz(path, arrays)
 
 
 def write_npz(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
     """Write arrays to path: all of them or, if anything fails, nothing."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("xb") as file:
             np.savez(file, **arrays)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        pathlib.Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -62,7 +64,7 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
     plan = []
     for weight, ((path_in_file, _, dtype), array) in zip(weights, stored, strict=True):
         if array.shape == weight.shape:
-            plan.append((weight, array.view(numpy_dtype(dtype)) if dtype == "bfloat16" else array))
+            plan.append((weight, array.view(numpy_dtype(dtype)) if dtype in BEYOND_NUMPY else array))
         elif not skip_mismatch:
             raise ShapeError(where, need=f"shape {weight.shape} for {weight.path!r}", got=f"{array.shape}, stored as {path_in_file!r}", fix="no weight was changed")
     for weight, array in plan:

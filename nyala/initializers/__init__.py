@@ -5,7 +5,7 @@ from nyala.core.lazy import lazy
 
 _FILES = {
     "initializer": ("Initializer",),
-    "constant": ("Constant", "Identity", "Ones", "Zeros"),
+    "fixed": ("Constant", "Identity", "Ones", "Zeros"),
     "fourier": ("STFT",),
     "random": ("Orthogonal", "RandomNormal", "RandomUniform", "TruncatedNormal"),
     "scaling": ("GlorotNormal", "GlorotUniform", "HeNormal", "HeUniform", "LecunNormal", "LecunUniform", "VarianceScaling"),

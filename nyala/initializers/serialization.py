@@ -19,7 +19,7 @@ def get(identifier: Any) -> Any:
     >>> get("he_normal").get_config()
     {'seed': None, 'input_axes': None, 'output_axes': None}
     """
-    from nyala.initializers.constant import Constant
+    from nyala.initializers.fixed import Constant
     from nyala.initializers.initializer import Initializer
 
     if isinstance(identifier, (np.ndarray, Variable)) or (

@@ -198,12 +198,15 @@ class Layer(Operation):
 
     def get_build_config(self) -> dict[str, Any] | None:
         """The shapes it was built with."""
-        return None if self._build_shapes is None else dict(self._build_shapes)
+        if self._build_shapes is None:
+            return None
+        shapes = {k: v for k, v in self._build_shapes.items() if v is not None}
+        return {"input_shape": next(iter(shapes.values()))} if len(shapes) == 1 else {"shapes_dict": shapes}
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         """Build with the shapes of get_build_config."""
         if config and not self.built:
-            shapes = {k: _as_shapes(v) for k, v in config.items()}
+            shapes = {k: _as_shapes(v) for k, v in config.get("shapes_dict", config).items()}
             self.build(shapes["input_shape"]) if set(shapes) == {"input_shape"} else self.build(**shapes)
 
     def _build_for(self, args: tuple, kwargs: dict) -> None:
@@ -409,6 +412,10 @@ class Layer(Operation):
     def _own_variables(self) -> list[Variable]:
         return _unique([*self._weights, *self._tracked(Variable)])
 
+    def _other_variables(self) -> list[Variable]:
+        """State that is no weight: that of random generators."""
+        return [generator.state for generator in self._tracked(SeedGenerator)]
+
     def _sublayers(self) -> list[Layer]:
         return _unique(self._tracked(Layer))
 
@@ -436,7 +443,7 @@ class Layer(Operation):
         for layer in self._flatten_layers():
             own = layer._own_variables()
             found += [v for v in own if v.made_trainable] + [v for v in own if not v.made_trainable]
-            found += [generator.state for generator in layer._tracked(SeedGenerator)]
+            found += layer._other_variables()
         return _unique(found)
 
     @property

@@ -15,6 +15,7 @@ _FILES = {
         CosineSimilarity Huber LogCosh MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError
         cosine_similarity huber log_cosh mean_absolute_error mean_absolute_percentage_error mean_squared_error mean_squared_logarithmic_error""",
     "serialization": "deserialize get serialize",
+    "temporal": "CTC ctc",
 }
 
 # Short names, and those of Keras 1 and 2.

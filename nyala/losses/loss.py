@@ -29,6 +29,7 @@ class Loss(Configurable):
             "mean_with_sample_weight": the sum over that of the weights; None or "none": no reduction.
         dtype: in which targets and predictions are compared; floatx by default.
 
+    >>> from nyala import ops
     >>> class Misses(Loss):
     ...     def call(self, y_true, y_pred):
     ...         return ops.mean(ops.cast(ops.abs(y_true - y_pred) > 0.5, "float32"), axis=-1)
@@ -62,7 +63,7 @@ class Loss(Configurable):
         The mask of y_pred, where a layer has set one, says which values count.
         """
         mask = get_mask(y_pred) if not tree.is_nested(y_pred) else None
-        y_true, y_pred = (tree.map_structure(lambda x: x if x is None else ops.convert_to_tensor(x, self.dtype), y) for y in (y_true, y_pred))
+        y_true, y_pred = (_as_tensors(y, self.dtype) for y in (y_true, y_pred))
         y_true = keep_masked_axis(y_true, y_pred, mask)
         losses = self.call(y_true, y_pred)
         return reduce_values(losses, sample_weight, both_masks(mask, get_mask(losses)), self.reduction)
@@ -81,12 +82,15 @@ class LossFunctionWrapper(Loss):
         reduction, name, dtype: as in Loss.
         **kwargs: passed on to fn.
 
+    >>> from nyala import ops
     >>> loss = LossFunctionWrapper(lambda y_true, y_pred, power: ops.mean((y_true - y_pred) ** power, axis=-1), power=4)
     >>> float(loss([[0.0, 1.0]], [[2.0, 1.0]]))
     8.0
     """
 
-    def __init__(self, fn: Callable, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, fn: Callable, reduction: str | None = "sum_over_batch_size", name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
         if not callable(fn):
             raise ArgumentTypeError("LossFunctionWrapper(fn)", need="a function (y_true, y_pred) -> losses", got=repr(fn))
         super().__init__(name=name, reduction=reduction, dtype=dtype)
@@ -99,6 +103,13 @@ class LossFunctionWrapper(Loss):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}>"
+
+
+def _as_tensors(y: Any, dtype: str) -> Any:
+    """Numbers in nested lists as one tensor; a tree of arrays or tensors, which some losses take, as a tree of tensors."""
+    if tree.is_nested(y) and any(len(getattr(leaf, "shape", ())) for leaf in tree.flatten(y)):
+        return tree.map_structure(lambda x: x if x is None else ops.convert_to_tensor(x, dtype), y)
+    return y if y is None else ops.convert_to_tensor(y, dtype)
 
 
 def rank_matched(y_true: Any, y_pred: Any) -> tuple[Any, Any]:

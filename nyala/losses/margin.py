@@ -7,6 +7,7 @@ from typing import Any
 
 from nyala import ops
 from nyala.core.errors import ShapeError
+from nyala.core.masks import set_mask
 from nyala.engines.protocol import Tensor
 from nyala.losses.loss import LossFunctionWrapper
 from nyala.losses.shapes import paired
@@ -62,7 +63,8 @@ def circle(
     """softplus(logsumexp over other classes + logsumexp over the own class) of weighted cosine similarities, for each sample.
 
     With the cosine s between two embeddings, other classes give gamma * max(s + margin, 0) * (s - margin) and
-    the own class gives gamma * max(1 + margin - s, 0) * (1 - margin - s). A sample without a partner or without others gives 0.
+    the own class gives gamma * max(1 + margin - s, 0) * (1 - margin - s). A sample without a partner or without others gives 0, and means
+    leave it out.
 
     Args:
         y_true: class ids, (b,).
@@ -72,6 +74,7 @@ def circle(
         gamma: scale, above 0.
         margin: relaxation, from 0.
     Source: Sun and others 2020, Circle Loss: A Unified Perspective of Pair Similarity Optimization.
+    Differs: the paper takes the weights max(...) as constants for the gradient; here, as in Keras, they are differentiated.
     """
     y_pred = ops.convert_to_tensor(y_pred)
     if len(y_pred.shape) != 2:
@@ -85,9 +88,13 @@ def circle(
     different = ops.logical_not(same)
     if remove_diagonal:
         same = ops.logical_and(same, ops.logical_not(ops.eye(cosine.shape[0], cosine.shape[1], dtype="bool")))
-    positive = gamma * ops.stop_gradient(ops.relu(1.0 + margin - cosine)) * (1.0 - margin - cosine)
-    negative = gamma * ops.stop_gradient(ops.relu(cosine + margin)) * (cosine - margin)
-    return ops.softplus(_logsumexp_where(different, negative) + _logsumexp_where(same, positive))
+    positive = gamma * ops.relu(1.0 + margin - cosine) * (1.0 - margin - cosine)
+    negative = gamma * ops.relu(cosine + margin) * (cosine - margin)
+    losses = ops.softplus(_logsumexp_where(different, negative) + _logsumexp_where(same, positive))
+    valid = ops.logical_and(ops.any(same, axis=-1), ops.any(different, axis=-1))
+    losses = ops.where(valid, losses, ops.zeros_like(losses))
+    set_mask(losses, valid)
+    return losses
 
 
 def _logsumexp_where(chosen: Tensor, x: Tensor) -> Tensor:

@@ -80,7 +80,7 @@ def categorical_crossentropy(y_true: Tensor, y_pred: Tensor, from_logits: bool =
         label_smoothing: from 0 to 1; how far targets are pulled towards 1 / classes.
 
     >>> categorical_crossentropy([[0.0, 1.0]], [[0.25, 0.75]]).tolist()
-    [0.28768212]
+    [0.287682]
     """
     y_true, y_pred = paired(y_true, y_pred, "categorical_crossentropy", broadcast=False)
     y_true = _smoothed(y_true, label_smoothing, y_pred.shape[axis])
@@ -104,7 +104,9 @@ def categorical_focal_crossentropy(
     return -ops.sum(alpha * ops.power(1.0 - _inside(p), gamma) * y_true * logs, axis=axis)
 
 
-def sparse_categorical_crossentropy(y_true: Tensor, y_pred: Tensor, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1) -> Tensor:
+def sparse_categorical_crossentropy(
+    y_true: Tensor, y_pred: Tensor, from_logits: bool = False, ignore_class: int | None = None, axis: int = -1
+) -> Tensor:
     """-log(y_pred) of the class that y_true names along the class axis
 
     Args:
@@ -113,7 +115,7 @@ def sparse_categorical_crossentropy(y_true: Tensor, y_pred: Tensor, from_logits:
         ignore_class: an id whose positions count nothing: their loss is 0, and means leave them out.
 
     >>> sparse_categorical_crossentropy([1], [[0.25, 0.75]]).tolist()
-    [0.28768212]
+    [0.287682]
     """
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = class_ids(y_true, y_pred, axis, "sparse_categorical_crossentropy")
@@ -135,8 +137,13 @@ def class_ids(y_true: Any, y_pred: Tensor, axis: int, where: str) -> Tensor:
     if len(target) == len(rest) + 1 and target[-1] == 1:
         y_true, target = ops.squeeze(y_true, -1), target[:-1]
     if len(target) != len(rest) or any(a != b for a, b in zip(target, rest, strict=True) if None not in (a, b)):
-        fix = "these look like one-hot rows: use categorical_crossentropy, or pass y_true.argmax(-1)" if target == prediction else "pass one id for each row of y_pred"
-        raise ShapeError(where, need=f"class ids of shape {rest}, that of y_pred without its class axis", got=f"y_true {target} and y_pred {prediction}", fix=fix)
+        one_hot = f"these look like one-hot rows: use {where.removeprefix('sparse_')}, or pass y_true.argmax(-1)"
+        raise ShapeError(
+            where,
+            need=f"class ids of shape {rest}, that of y_pred without its class axis",
+            got=f"y_true {target} and y_pred {prediction}",
+            fix=one_hot if target == prediction and where.startswith("sparse_") else "pass one id for each row of y_pred",
+        )
     return y_true
 
 
@@ -271,7 +278,11 @@ class CategoricalGeneralizedCrossEntropy(LossFunctionWrapper):
     """
 
     def __init__(
-        self, q: float = 0.5, reduction: str | None = "sum_over_batch_size", name: str | None = "categorical_generalized_cross_entropy", dtype: Any = None
+        self,
+        q: float = 0.5,
+        reduction: str | None = "sum_over_batch_size",
+        name: str | None = "categorical_generalized_cross_entropy",
+        dtype: Any = None,
     ) -> None:
         if not isinstance(q, (int, float)) or math.isnan(q) or not 0 < q < 1:
             raise ArgumentError("CategoricalGeneralizedCrossEntropy(q)", need="a number strictly between 0 and 1", got=repr(q))

@@ -132,5 +132,7 @@ class CosineSimilarity(LossFunctionWrapper):
 
     OPTIONAL = ("axis",)
 
-    def __init__(self, axis: int = -1, reduction: str | None = "sum_over_batch_size", name: str | None = "cosine_similarity", dtype: Any = None) -> None:
+    def __init__(
+        self, axis: int = -1, reduction: str | None = "sum_over_batch_size", name: str | None = "cosine_similarity", dtype: Any = None
+    ) -> None:
         super().__init__(cosine_similarity, reduction, name, dtype, axis=axis)

@@ -14,6 +14,8 @@ from nyala.core.errors import ShapeError
 from nyala.core.symbolic import plain_shape
 from nyala.engines.protocol import Tensor
 
+SPARSE = ("sparse_categorical_crossentropy", "sparse_categorical_accuracy")
+
 
 def same_rank(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Two tensors whose ranks differ by a last axis of 1 with one rank: a vector gets that axis, a larger tensor loses it.
@@ -64,8 +66,9 @@ def _broadcasts(x: tuple, y: tuple) -> bool:
 def _mismatch(where: str, target: tuple, prediction: tuple) -> ShapeError:
     target, prediction = plain_shape(target), plain_shape(prediction)
     fix = "reshape y_true, or give the output layer as many units as there are targets"
-    if where.startswith("categorical") and target != prediction and (len(target) < len(prediction) or target[-1:] == (1,)):
-        fix = f"for class ids use sparse_{where}, or make them one-hot with nyala.utils.to_categorical" if where == "categorical_crossentropy" else "make the targets one-hot"
+    if where.startswith("categorical") and (len(target) < len(prediction) or target[-1:] == (1,)):
+        fix = "make the targets one-hot with nyala.utils.to_categorical"
+        fix = f"for class ids use sparse_{where}, or {fix}" if f"sparse_{where}" in SPARSE else fix
     return ShapeError(where, need="y_true and y_pred of one shape", got=f"y_true {target} and y_pred {prediction}", fix=fix)
 
 
@@ -93,3 +96,16 @@ def fit_weight(values: Tensor, weight: Tensor, what: str = "sample_weight") -> t
             fix=f"pass one number per sample, shape {plain_shape(shape[:1])}, or one per value",
         )
     return values, weight
+
+
+def weights_of(values: Tensor, sample_weight: Any) -> Tensor:
+    """One weight for each of the values, in their shape and dtype; ones for None.
+
+    >>> weights_of(ops.zeros((2, 3)), [1.0, 5.0]).tolist()
+    [[1.0, 1.0, 1.0], [5.0, 5.0, 5.0]]
+    """
+    ones = ops.ones_like(values)
+    if sample_weight is None:
+        return ones
+    weight, given = fit_weight(ones, ops.convert_to_tensor(sample_weight, ops.dtype(values)))
+    return ops.reshape(weight * given, tuple(values.shape))

@@ -12,7 +12,7 @@ from nyala import ops
 from nyala.core import config
 from nyala.engines.protocol import Tensor
 from nyala.losses.probabilistic import class_ids
-from nyala.losses.shapes import paired, same_rank
+from nyala.losses.shapes import paired
 from nyala.metrics.reduction import MeanMetricWrapper
 
 

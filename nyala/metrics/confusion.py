@@ -12,7 +12,7 @@ import numpy as np
 from nyala import ops
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.engines.protocol import Tensor
-from nyala.losses.shapes import fit_weight, paired
+from nyala.losses.shapes import paired, weights_of
 from nyala.metrics.metric import Metric
 
 CELLS = ("true_positives", "false_positives", "true_negatives", "false_negatives")
@@ -23,6 +23,7 @@ def confusion(
     y_pred: Any,
     thresholds: Sequence[float],
     dtype: str,
+    where: str = "confusion",
     sample_weight: Any = None,
     top_k: int | None = None,
     class_id: int | None = None,
@@ -37,6 +38,8 @@ def confusion(
     Args:
         y_true: yes where it is not 0.
         thresholds: ascending or not.
+        dtype: of the counts.
+        where: what to name in an error.
         sample_weight: one factor per sample, or per value.
         top_k: only the k largest predictions of each row may mean yes.
         class_id: only this entry of the last axis counts.
@@ -47,10 +50,8 @@ def confusion(
     >>> counts["true_positives"].tolist(), counts["false_positives"].tolist()
     ([2.0, 1.0], [1.0, 0.0])
     """
-    y_true, y_pred = paired(ops.convert_to_tensor(y_true, dtype), ops.convert_to_tensor(y_pred, dtype), "the metric", broadcast=False)
-    weight = ops.ones_like(y_pred)
-    if sample_weight is not None:
-        weight = weight * fit_weight(y_pred, ops.convert_to_tensor(sample_weight, dtype))[1]
+    y_true, y_pred = paired(ops.convert_to_tensor(y_true, dtype), ops.convert_to_tensor(y_pred, dtype), where, broadcast=False)
+    weight = weights_of(y_pred, sample_weight)
     if label_weights is not None:
         weight = weight * ops.convert_to_tensor(label_weights, dtype)
     lost = ops.isnan(y_pred)
@@ -90,14 +91,18 @@ def as_thresholds(where: str, thresholds: Any, default: float) -> list[float]:
     values = list(thresholds) if isinstance(thresholds, (list, tuple, np.ndarray)) else [default if thresholds is None else thresholds]
     wrong = [t for t in values if thresholds is not None and not (isinstance(t, (int, float, np.number)) and 0 <= t <= 1)]
     if wrong or not values:
-        raise ArgumentError(f"{where}(thresholds)", need="a number from 0 to 1, or a list of them", got=repr(thresholds), fix="give predictions as probabilities")
+        raise ArgumentError(
+            f"{where}(thresholds)", need="a number from 0 to 1, or a list of them", got=repr(thresholds), fix="give predictions as probabilities"
+        )
     return [float(t) for t in values]
 
 
 def check_class(where: str, class_id: int | None, shape: Sequence[int]) -> None:
     """Refuse a class that predictions of this shape do not have."""
     if class_id is not None and not (len(shape) > 1 and 0 <= class_id < shape[-1]):
-        raise ShapeError(f"{where}(class_id={class_id})", need=f"predictions with more than {class_id} classes on the last axis", got=f"shape {tuple(shape)}")
+        raise ShapeError(
+            f"{where}(class_id={class_id})", need=f"predictions with more than {class_id} classes on the last axis", got=f"shape {tuple(shape)}"
+        )
 
 
 class ConfusionMetric(Metric):
@@ -120,7 +125,9 @@ class ConfusionMetric(Metric):
         """Add a batch, with one weight per sample or per value."""
         y_pred = ops.convert_to_tensor(y_pred, self.dtype)
         check_class(type(self).__name__, self.class_id, y_pred.shape)
-        counts = confusion(y_true, y_pred, self.thresholds, self.dtype, sample_weight, self.top_k, self.class_id)
+        counts = confusion(
+            y_true, y_pred, self.thresholds, self.dtype, f"{type(self).__name__} {self.name!r}", sample_weight, self.top_k, self.class_id
+        )
         for cell in self.kept:
             variable = getattr(self, cell)
             variable.assign(variable + counts[cell])
@@ -179,7 +186,9 @@ class _Share(ConfusionMetric):
 
     _direction = "up"
 
-    def __init__(self, thresholds: Any = None, top_k: int | None = None, class_id: int | None = None, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, thresholds: Any = None, top_k: int | None = None, class_id: int | None = None, name: str | None = None, dtype: Any = None
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         where = type(self).__name__
         for argument, value, least in (("top_k", top_k, 1), ("class_id", class_id, 0)):

@@ -52,7 +52,10 @@ class AUC(Metric):
         label_weights: Any = None,
         from_logits: bool = False,
     ) -> None:
-        for argument, value, choices in (("curve", curve, ("ROC", "PR", "PRGAIN")), ("summation_method", summation_method, ("interpolation", "minoring", "majoring"))):
+        for argument, value, choices in (
+            ("curve", curve, ("ROC", "PR", "PRGAIN")),
+            ("summation_method", summation_method, ("interpolation", "minoring", "majoring")),
+        ):
             if value not in choices:
                 raise ArgumentError(f"AUC({argument})", need=f"one of {choices}", got=repr(value))
         if thresholds is None and not (isinstance(num_thresholds, (int, np.integer)) and num_thresholds > 1):
@@ -88,13 +91,16 @@ class AUC(Metric):
         y_pred = ops.convert_to_tensor(y_pred, self.dtype)
         if self.multi_label and (len(y_pred.shape) != 2 or (self.built and y_pred.shape[-1] != self._labels)):
             labels = self._labels if self.built else "labels"
-            raise ShapeError(f"AUC {self.name!r} with multi_label", need=f"predictions of shape (samples, {labels})", got=f"shape {tuple(y_pred.shape)}")
+            raise ShapeError(
+                f"AUC {self.name!r} with multi_label", need=f"predictions of shape (samples, {labels})", got=f"shape {tuple(y_pred.shape)}"
+            )
         if not self.built:
             self._build(y_pred.shape[-1])
         if self.from_logits:
             y_pred = ops.sigmoid(y_pred)
         of_entries = None if self.multi_label else self.label_weights
-        counts = confusion(y_true, y_pred, self._thresholds, self.dtype, sample_weight, label_weights=of_entries, by_label=self.multi_label)
+        options = {"label_weights": of_entries, "by_label": self.multi_label}
+        counts = confusion(y_true, y_pred, self._thresholds, self.dtype, f"AUC {self.name!r}", sample_weight, **options)
         for cell in CELLS:
             variable = getattr(self, cell)
             variable.assign(variable + counts[cell])
@@ -130,13 +136,10 @@ def _precision(tp: Tensor, fp: Tensor, tn: Tensor, fn: Tensor) -> tuple[Tensor, 
 
 
 def _gains(tp: Tensor, fp: Tensor, tn: Tensor, fn: Tensor) -> tuple[Tensor, Tensor]:
-    """Recall gain and precision gain: 0 what always saying yes gives, 1 the best; below 0 counted as 0."""
+    """Recall gain, at least 0, and precision gain: 0 what always saying yes gives, 1 the best."""
     odds = ops.divide_no_nan(tp + fn, fp + tn)
-
-    def gain(wrong: Tensor) -> Tensor:
-        return ops.where(tp > 0, ops.relu(1.0 - odds * ops.divide_no_nan(wrong, tp)), ops.zeros_like(tp))
-
-    return gain(fn), gain(fp)
+    recall, precision = (ops.where(tp > 0, 1.0 - odds * ops.divide_no_nan(wrong, tp), ops.zeros_like(tp)) for wrong in (fn, fp))
+    return ops.relu(recall), precision
 
 
 _CURVES = {"ROC": _rates, "PR": _precision, "PRGAIN": _gains}
@@ -201,7 +204,9 @@ class SensitivityAtSpecificity(_AtLeast):
 
     given = "specificity"
 
-    def __init__(self, specificity: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, specificity: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None, dtype: Any = None
+    ) -> None:
         super().__init__(specificity, num_thresholds, class_id, name, dtype)
 
     def _measures(self) -> tuple[Tensor, Tensor]:
@@ -213,7 +218,9 @@ class SpecificityAtSensitivity(_AtLeast):
 
     given = "sensitivity"
 
-    def __init__(self, sensitivity: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(
+        self, sensitivity: float, num_thresholds: int = 200, class_id: int | None = None, name: str | None = None, dtype: Any = None
+    ) -> None:
         super().__init__(sensitivity, num_thresholds, class_id, name, dtype)
 
     def _measures(self) -> tuple[Tensor, Tensor]:

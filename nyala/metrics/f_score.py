@@ -10,7 +10,7 @@ import numpy as np
 from nyala import ops
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.engines.protocol import Tensor
-from nyala.losses.shapes import fit_weight, paired
+from nyala.losses.shapes import paired, weights_of
 from nyala.metrics.metric import Metric
 
 
@@ -30,7 +30,9 @@ class FBetaScore(Metric):
 
     _direction = "up"
 
-    def __init__(self, average: str | None = None, beta: float = 1.0, threshold: float | None = None, name: str | None = "fbeta_score", dtype: Any = None) -> None:
+    def __init__(
+        self, average: str | None = None, beta: float = 1.0, threshold: float | None = None, name: str | None = "fbeta_score", dtype: Any = None
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         where, averages = type(self).__name__, (None, "micro", "macro", "weighted")
         if average not in averages:
@@ -45,15 +47,24 @@ class FBetaScore(Metric):
     def _build(self, classes: int) -> None:
         names = ("true_positives", "false_positives", "false_negatives", "intermediate_weights")
         shape = () if self.average == "micro" else (classes,)
-        self.true_positives, self.false_positives, self.false_negatives, self.intermediate_weights = (self.add_variable(shape, "zeros", name=n) for n in names)
+        self.true_positives, self.false_positives, self.false_negatives, self.intermediate_weights = (
+            self.add_variable(shape, "zeros", name=n) for n in names
+        )
         self._classes, self.built = classes, True
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of shape (samples, classes), with one weight per sample."""
-        y_true, y_pred = paired(ops.convert_to_tensor(y_true, self.dtype), ops.convert_to_tensor(y_pred, self.dtype), type(self).__name__, broadcast=False)
+        y_true, y_pred = paired(
+            ops.convert_to_tensor(y_true, self.dtype), ops.convert_to_tensor(y_pred, self.dtype), type(self).__name__, broadcast=False
+        )
         if len(y_pred.shape) != 2 or (self.built and y_pred.shape[-1] != self._classes):
             classes = self._classes if self.built else "classes"
-            raise ShapeError(f"{type(self).__name__} {self.name!r}", need=f"inputs of shape (samples, {classes})", got=f"shape {tuple(y_pred.shape)}", fix="reshape both to two axes")
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}",
+                need=f"inputs of shape (samples, {classes})",
+                got=f"shape {tuple(y_pred.shape)}",
+                fix="reshape both to two axes",
+            )
         if not self.built:
             self._build(y_pred.shape[-1])
         if self.threshold is None:
@@ -61,7 +72,7 @@ class FBetaScore(Metric):
         else:
             chosen = y_pred > float(self.threshold)
         chosen = ops.cast(chosen, self.dtype)
-        weight = ops.ones_like(y_true) if sample_weight is None else fit_weight(y_true, ops.convert_to_tensor(sample_weight, self.dtype))[1]
+        weight = weights_of(y_true, sample_weight)
         axis = None if self.average == "micro" else 0
 
         def add(variable: Any, amount: Tensor) -> None:

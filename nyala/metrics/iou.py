@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from nyala import ops
 from nyala.core import config
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.engines.protocol import Tensor
-from nyala.losses.shapes import fit_weight
+from nyala.losses.shapes import weights_of
 from nyala.metrics.metric import Metric
 
 
@@ -52,13 +53,14 @@ class IoU(Metric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch, with one weight per sample or per position."""
         true, predicted = self._ids(y_true, self.sparse_y_true), self._ids(y_pred, self.sparse_y_pred)
-        positions = tuple(true.shape)
-        if true.size != predicted.size if hasattr(true, "size") and isinstance(true.size, int) else False:
-            raise ShapeError(type(self).__name__, need="y_true and y_pred for the same positions", got=f"{positions} and {tuple(predicted.shape)}")
-        weight = ops.ones_like(true)
-        weight = ops.cast(weight, self.dtype)
-        if sample_weight is not None:
-            weight = weight * fit_weight(weight, ops.convert_to_tensor(sample_weight, self.dtype))[1]
+        if math.prod(true.shape) != math.prod(predicted.shape):
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}",
+                need="one class id of y_true for each of y_pred",
+                got=f"ids of shapes {tuple(true.shape)} and {tuple(predicted.shape)}",
+                fix="set sparse_y_true or sparse_y_pred to False where scores are given instead of ids",
+            )
+        weight = weights_of(ops.cast(true, self.dtype), sample_weight)
         true, predicted, weight = (ops.reshape(x, (-1,)) for x in (true, predicted, weight))
         counted = ops.logical_and(_inside(true, self.num_classes), _inside(predicted, self.num_classes))
         if self.ignore_class is not None:
@@ -143,6 +145,12 @@ class OneHotMeanIoU(IoU):
     """IoU of one-hot targets and scores along axis, the mean over all classes."""
 
     def __init__(
-        self, num_classes: int, name: str | None = None, dtype: Any = None, ignore_class: int | None = None, sparse_y_pred: bool = False, axis: int = -1
+        self,
+        num_classes: int,
+        name: str | None = None,
+        dtype: Any = None,
+        ignore_class: int | None = None,
+        sparse_y_pred: bool = False,
+        axis: int = -1,
     ) -> None:
         super().__init__(num_classes, range(num_classes), name, dtype, ignore_class, False, sparse_y_pred, axis)

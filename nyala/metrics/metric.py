@@ -94,7 +94,9 @@ class Metric(Configurable):
                 found += [item] if isinstance(item, Variable) else item.variables if isinstance(item, Metric) else []
         return list({id(variable): variable for variable in found}.values())
 
-    def add_variable(self, shape: Sequence[int] = (), initializer: Any = None, dtype: Any = None, aggregation: str = "sum", name: str | None = None) -> Variable:
+    def add_variable(
+        self, shape: Sequence[int] = (), initializer: Any = None, dtype: Any = None, aggregation: str = "sum", name: str | None = None
+    ) -> Variable:
         """A new variable of the state.
 
         Args:
@@ -165,7 +167,9 @@ class Metric(Configurable):
     def _in_order(self, values: Sequence[Tensor]) -> list[Variable]:
         variables = self.variables
         if len(values) != len(variables):
-            raise ArgumentError(f"metric {self.name!r}", need=f"{len(variables)} values, one for each of {[v.name for v in variables]}", got=f"{len(values)}")
+            raise ArgumentError(
+                f"metric {self.name!r}", need=f"{len(variables)} values, one for each of {[v.name for v in variables]}", got=f"{len(values)}"
+            )
         return variables
 
     def get_config(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from nyala import ops
 from nyala.core.errors import ArgumentTypeError, ShapeError
 from nyala.core.masks import get_mask
 from nyala.engines.protocol import Tensor
-from nyala.losses.loss import keep_masked_axis, rank_matched
+from nyala.losses.loss import both_masks, keep_masked_axis, rank_matched
 from nyala.losses.shapes import fit_weight
 from nyala.metrics.metric import Metric
 
@@ -108,7 +108,10 @@ class MeanMetricWrapper(Mean):
         mask = get_mask(y_pred)
         y_true, y_pred = ops.convert_to_tensor(y_true, self.dtype), ops.convert_to_tensor(y_pred, self.dtype)
         y_true = keep_masked_axis(y_true, y_pred, mask)
-        self._add(self._fn(*rank_matched(y_true, y_pred), **self._fn_kwargs), sample_weight, mask)
+        values = self._fn(*rank_matched(y_true, y_pred), **self._fn_kwargs)
+        if mask is not None or sample_weight is not None:  # without either, ignored values count as 0, as in Keras
+            mask = both_masks(mask, get_mask(values))
+        self._add(values, sample_weight, mask)
 
     @property
     def fn(self) -> Callable:
@@ -146,7 +149,12 @@ class MeanTensor(Metric):
             self.shape = tuple(values.shape)
             self._build()
         if tuple(values.shape) != self.shape:
-            raise ShapeError(f"MeanTensor {self.name!r}", need=f"tensors of shape {self.shape}", got=f"shape {tuple(values.shape)}", fix="make a metric for each shape")
+            raise ShapeError(
+                f"MeanTensor {self.name!r}",
+                need=f"tensors of shape {self.shape}",
+                got=f"shape {tuple(values.shape)}",
+                fix="make a metric for each shape",
+            )
         self.total.assign(self.total + values)
         self.count.assign(self.count + (1.0 if weight is None else ops.broadcast_to(weight, self.shape)))
 

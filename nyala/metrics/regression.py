@@ -11,7 +11,7 @@ from nyala.core.masks import get_mask
 from nyala.engines.protocol import Tensor
 from nyala.losses import regression as losses
 from nyala.losses.loss import keep_masked_axis
-from nyala.losses.shapes import fit_weight, paired
+from nyala.losses.shapes import paired, weights_of
 from nyala.metrics.metric import Metric
 from nyala.metrics.reduction import Mean, MeanMetricWrapper
 
@@ -112,8 +112,10 @@ class R2Score(Metric):
     """1 - sum((y_true - y_pred)**2) / sum((y_true - mean(y_true))**2) over all samples: 1 is perfect, 0 what the mean would do.
 
     Args:
-        class_aggregation: how the outputs (the last axis) are put together: "uniform_average", "variance_weighted_average", or None for one score each.
-        num_regressors: number of independent variables, for the adjusted score; 0 for the plain one.
+        class_aggregation: how the outputs (the last axis) are put together: "uniform_average", "variance_weighted_average", or None for
+            one score each.
+        num_regressors: number of independent variables, for the adjusted score; 0 for the plain one. The adjustment counts values, as Keras
+            does: samples times outputs.
 
     >>> round(float(R2Score()([[1.0], [4.0], [3.0]], [[2.0], [4.0], [4.0]])), 4)
     0.5714
@@ -121,7 +123,9 @@ class R2Score(Metric):
 
     _direction = "up"
 
-    def __init__(self, class_aggregation: str | None = "uniform_average", num_regressors: int = 0, name: str | None = "r2_score", dtype: Any = None) -> None:
+    def __init__(
+        self, class_aggregation: str | None = "uniform_average", num_regressors: int = 0, name: str | None = "r2_score", dtype: Any = None
+    ) -> None:
         super().__init__(name=name, dtype=dtype)
         choices = (None, "uniform_average", "variance_weighted_average")
         if class_aggregation not in choices:
@@ -140,29 +144,27 @@ class R2Score(Metric):
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of shape (b, outputs), with one weight per sample or per value."""
         y_true, y_pred = ops.convert_to_tensor(y_true, self.dtype), ops.convert_to_tensor(y_pred, self.dtype)
-        if len(y_true.shape) == len(y_pred.shape) == 1:
-            y_true, y_pred = ops.expand_dims(y_true, -1), ops.expand_dims(y_pred, -1)
         y_true, y_pred = paired(y_true, y_pred, "R2Score", broadcast=False)
         if len(y_true.shape) != 2:
-            raise ShapeError("R2Score", need="y_true and y_pred of shape (samples, outputs)", got=f"shape {tuple(y_true.shape)}", fix="reshape both to two axes")
+            raise ShapeError(
+                "R2Score", need="y_true and y_pred of shape (samples, outputs)", got=f"shape {tuple(y_true.shape)}", fix="reshape both to two axes"
+            )
         if not self.built:
             self._build(y_true.shape[-1])
-        weight = ops.ones_like(y_true)
-        if sample_weight is not None:
-            _, given = fit_weight(y_true, ops.convert_to_tensor(sample_weight, self.dtype))
-            weight = weight * given
+        weight = weights_of(y_true, sample_weight)
         self.sum.assign(self.sum + ops.sum(y_true * weight, axis=0))
         self.squared_sum.assign(self.squared_sum + ops.sum(y_true * y_true * weight, axis=0))
         self.total_mse.assign(self.total_mse + ops.sum(ops.square(y_true - y_pred) * weight, axis=0))
         self.count.assign(self.count + ops.sum(weight, axis=0))
-        self.num_samples.assign(self.num_samples + float(y_true.shape[0]))
+        self.num_samples.assign(self.num_samples + float(y_true.shape[0] * y_true.shape[1]))
 
     def result(self) -> Tensor:
         if not self.built:
             return ops.zeros((), dtype=self.dtype)
         mean = ops.divide_no_nan(self.sum, self.count)
         variance = self.squared_sum - self.sum * mean
-        raw = ops.where(ops.equal(variance, 0.0), ops.zeros_like(variance), 1.0 - ops.divide_no_nan(self.total_mse, variance))
+        hopeless = ops.logical_and(ops.equal(variance, 0.0), ops.greater(self.total_mse, 0.0))  # a constant target, missed
+        raw = ops.where(hopeless, ops.zeros_like(variance), 1.0 - ops.divide_no_nan(self.total_mse, variance))
         if self.class_aggregation == "uniform_average":
             raw = ops.mean(raw)
         elif self.class_aggregation == "variance_weighted_average":

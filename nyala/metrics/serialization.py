@@ -22,8 +22,8 @@ _CLASSES = {
 def get(identifier: Any) -> Any:
     """The metric of a name, a config or a class; objects, functions and None pass. Names may be written in any case.
 
-    >>> get("mse").name, get("auc").name, get("binary_accuracy").name
-    ('mean_squared_error', 'auc', 'binary_accuracy')
+    >>> get("mse").name, get("MAE").name, get("binary_accuracy").name
+    ('mean_squared_error', 'mean_absolute_error', 'binary_accuracy')
     """
     if isinstance(identifier, str) and get_registered_object(identifier) is None:
         identifier = _class_name(identifier) or identifier
@@ -32,8 +32,8 @@ def get(identifier: Any) -> Any:
 
 def _class_name(name: str) -> str | None:
     """The class that a name means, in any case and with or without underscores; None if there is none."""
-    public = importlib.import_module("nyala.metrics").__all__
-    classes = [known for known in public if known[:1].isupper() and not known.isupper() or known == "AUC"]
+    module = importlib.import_module("nyala.metrics")
+    classes = [known for known in module.__all__ if known not in module.ALIASES and known[:1].isupper()]
     found = {spelling.lower(): known for known in classes for spelling in (to_snake_case(known), known)}
     return _CLASSES.get(name.lower()) or found.get(name.lower())
 

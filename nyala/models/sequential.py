@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
+from nyala.core import names
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
 from nyala.core.symbolic import Symbolic
 from nyala.layers.core.input_layer import Input, InputLayer
@@ -83,8 +85,9 @@ class Sequential(Model):
         if self._chain and isinstance(self._chain[0], InputLayer):
             if not self._tensors:
                 self._tensors.append(self._chain[0].output)
-            for layer in self._chain[len(self._tensors) :]:
-                self._tensors.append(_single(layer(self._tensors[-1]), layer, self.name))
+            with names.name_scope(self.name) if names.current_path().rpartition("/")[2] != self.name else contextlib.nullcontext():
+                for layer in self._chain[len(self._tensors) :]:
+                    self._tensors.append(_single(layer(self._tensors[-1]), layer, self.name))
             self._after_change()
 
     def _after_change(self) -> None:
@@ -109,7 +112,7 @@ class Sequential(Model):
         if not self.layers:
             raise StateError(f"Sequential {self.name!r}", need="at least one layer", got="none", fix="add layers first")
         if not self._tensors:
-            first = Input(batch_shape=(None, *tuple(input_shape)[1:]), dtype=_input_dtype(self._chain[0]))
+            first = Input(batch_shape=tuple(input_shape), dtype=_input_dtype(self._chain[0]))
             self._chain.insert(0, first.node.operation)
         self._extend_tensors()
 
@@ -120,12 +123,14 @@ class Sequential(Model):
         return x
 
     def _run(self, args: tuple, kwargs: dict) -> Any:
-        if not self.built and args and isinstance(args[0], (list, tuple)) and len(args[0]) == 1 and hasattr(args[0][0], "shape"):
+        if args and isinstance(args[0], (list, tuple)) and len(args[0]) == 1 and hasattr(args[0][0], "shape"):
             args = (args[0][0], *args[1:])
         return super()._run(args, kwargs)
 
     def _build_for(self, args: tuple, kwargs: dict) -> None:
-        self.build(shapes_of(args[0]))
+        shape = shapes_of(args[0])
+        remembers = any(getattr(layer, "stateful", False) for layer in self._flatten_layers(include_self=False))
+        self.build((None, *shape[1:]) if is_shape(shape) and shape and not remembers else shape)
 
     def _needs_tensors(self, what: str) -> list[Symbolic]:
         if not self._tensors or len(self._tensors) != len(self._chain):

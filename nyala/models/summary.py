@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nyala.core import tree
@@ -24,34 +25,36 @@ def print_summary(
     from rich.table import Table
 
     connected = not _is_chain(model)
-    columns = ["Layer (type)", "Output Shape", "Param #", *(["Connected to"] if connected else []), *(["Trainable"] if show_trainable else [])]
-    table = Table(*columns, expand=True, show_lines=True, title=None)
-    shares = positions or ([0.33, 0.55, 0.67, 1.0] if connected else [0.45, 0.80, 1.0])
-    shares = [p / (line_length or 80) if p > 1 else p for p in shares]
-    if show_trainable:
-        shares = [*[p * 0.88 for p in shares], 1.0]
-    widths = [b - a for a, b in zip([0, *shares], shares, strict=False)]
-    for column, share in zip(table.columns, widths, strict=False):
-        column.ratio = max(int(share * 100), 1)
-    table.columns[2].justify = "right"
     shapes = _shapes_of_subclass(model)
-    rows = list(_rows(model, expand_nested, layer_range, shapes))
-    for prefix, layer in rows:
-        cells = [f"{prefix}{layer.name} ({_kind(layer)})", _shape(layer, shapes), _params(layer)]
-        cells += [_connections(layer, model)] if connected else []
+    rows = list(_rows(model, expand_nested, layer_range))
+    length = line_length or min(Console().width, 100) - 4
+    titles = ["Layer (type)", "Output Shape", "Param #", *(["Connected to"] if connected else []), *(["Trainable"] if show_trainable else [])]
+    table = Table(show_lines=True, width=length)
+    for title, width in zip(titles, _widths(positions, len(titles), length, connected, show_trainable), strict=True):
+        table.add_column(title, width=width, justify={"Param #": "right", "Trainable": "center"}.get(title, "left"))
+    for depth, layer in rows:
+        cells = [f"{'   ' * depth}{'└ ' * (depth > 0)}{layer.name} ({_kind(layer)})", _shape(layer, shapes), _params(layer)]
+        cells += [_connections(layer, model) if depth == 0 else "-"] if connected else []
         cells += [("Y" if layer.trainable else "N") if getattr(layer, "weights", None) else "-"] if show_trainable else []
         table.add_row(*map(escape, cells))
-    console = Console(width=line_length or 80 if print_fn else line_length, highlight=False, force_terminal=None if not print_fn else False)
+    console = Console(width=length, highlight=False, force_terminal=False if print_fn else None)
     with console.capture() as capture:
         console.print(f'[bold]Model: "{escape(model.name)}"[/bold]')
         console.print(table)
         for text in _totals(model):
             console.print(text)
-    text = capture.get()
-    if print_fn is not None:
-        print_fn(text)
-    else:
-        print(text, end="")
+    (print_fn or functools.partial(print, end=""))(capture.get())
+
+
+def _widths(positions: Sequence[float] | None, columns: int, length: int, connected: bool, show_trainable: bool) -> list[int]:
+    """Widths of the columns, from their ends as shares of the line or in characters."""
+    if positions is None:
+        positions = [0.3, 0.56, 0.74, 1.0] if connected else [0.45, 0.8, 1.0]
+        positions = [*(0.9 * p for p in positions), 1.0] if show_trainable else positions
+    if len(positions) < columns:
+        raise ArgumentError("summary(positions)", need=f"{columns} ends of columns", got=f"{list(positions)}")
+    ends = [int(p * length) if positions[-1] <= 1 else int(p) for p in positions[:columns]]
+    return [max(end - start, 1) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _is_chain(model: Any) -> bool:
@@ -59,42 +62,48 @@ def _is_chain(model: Any) -> bool:
     graph = getattr(model, "graph", None)
     if graph is None:
         return True
-    return all(len(node.input_tensors) <= 1 for node in graph.nodes) and len(graph.outputs) == 1 and len(graph.inputs) == 1 and len(graph.nodes) == len(graph.operations)
+    parents = [id(parent) for node in graph.nodes for parent in node.parents]
+    return len(graph.inputs) == 1 and len(set(parents)) == len(parents) and all(len(node.input_tensors) <= 1 for node in graph.nodes)
 
 
-def _rows(model: Any, expand: bool, layer_range: Sequence[str] | None, shapes: dict) -> list[tuple[str, Layer]]:
+def _rows(model: Any, expand: bool, layer_range: Sequence[str] | None, depth: int = 0) -> Iterator[tuple[int, Layer]]:
+    """(depth, layer) for each row."""
     graph = getattr(model, "graph", None)
     layers = graph.operations if graph else [layer for layer in model.layers if not isinstance(layer, InputLayer)]
-    if layer_range:
-        if len(layer_range) != 2:
-            raise ArgumentError("summary(layer_range)", need="the names of a first and a last layer", got=f"{layer_range!r}")
-        found = [[i for i, layer in enumerate(layers) if re.fullmatch(pattern, layer.name)] for pattern in layer_range]
-        if not all(found):
-            raise ArgumentError("summary(layer_range)", need="names of layers of this model", got=f"{layer_range!r}", fix=f"it has {[layer.name for layer in layers]}")
-        layers = layers[min(found[0]) : max(found[1]) + 1]
-    rows: list[tuple[str, Layer]] = []
-    for layer in layers:
-        rows.append(("", layer))
-        if expand and hasattr(layer, "layers"):
-            rows += [(f"└ {prefix}", inner) for prefix, inner in _rows(layer, True, None, shapes)]
-    return rows
+    for layer in layers[_part(layers, layer_range)]:
+        yield depth, layer
+        if expand and isinstance(getattr(layer, "layers", None), list):
+            yield from _rows(layer, True, None, depth + 1)
+
+
+def _part(layers: Sequence[Layer], layer_range: Sequence[str] | None) -> slice:
+    """Which layers to show, from the names or patterns of the first and the last."""
+    if not layer_range:
+        return slice(None)
+    if isinstance(layer_range, str) or len(layer_range) != 2:
+        raise ArgumentError("summary(layer_range)", need="the names of a first and a last layer", got=f"{layer_range!r}")
+    found = [[i for i, layer in enumerate(layers) if re.match(pattern, layer.name)] for pattern in layer_range]
+    if not all(found):
+        raise ArgumentError("summary(layer_range)", need="names of layers of this model", got=f"{list(layer_range)}", fix=f"it has {[layer.name for layer in layers]}")
+    return slice(min(found[0]), max(found[1]) + 1)
 
 
 def _shape(layer: Layer, shapes: dict[int, Any]) -> str:
-    """Output shapes, those of several calls if they differ."""
-    nodes = layer.inbound_nodes
-    if nodes:
-        found = [tree.map_structure(lambda t: t.shape if isinstance(t, Symbolic) else None, node.outputs) for node in nodes[:1]]
-        return _shown(found[0])
-    return _shown(shapes[id(layer)]) if id(layer) in shapes else "? (call it on data)"
+    """Output shapes of the last call; "?" before the first."""
+    if layer.inbound_nodes:
+        return _shown([tensor.shape for tensor in layer.inbound_nodes[-1].output_tensors])
+    return _shown([tuple(shape) for shape in _shape_leaves(shapes[id(layer)])]) if id(layer) in shapes else "?"
 
 
-def _shown(shape: Any) -> str:
-    if is_shape(shape):
-        return str(tuple(shape))
-    if isinstance(shape, dict):
-        return "{" + ", ".join(f"{k}: {_shown(v)}" for k, v in shape.items()) + "}"
-    return "[" + ", ".join(map(_shown, shape)) + "]" if isinstance(shape, (list, tuple)) else "-"
+def _shown(shapes: list[tuple]) -> str:
+    return str(shapes[0]) if len(shapes) == 1 else str(shapes)
+
+
+def _shape_leaves(shapes: Any) -> list:
+    """The shapes in a tree of shapes."""
+    if shapes is None or is_shape(shapes):
+        return [] if shapes is None else [shapes]
+    return [leaf for value in (shapes.values() if isinstance(shapes, dict) else shapes) for leaf in _shape_leaves(value)]
 
 
 def _shapes_of_subclass(model: Any) -> dict[int, Any]:
@@ -134,22 +143,19 @@ def _shapes_of_subclass(model: Any) -> dict[int, Any]:
 
 
 def _kind(layer: Any) -> str:
-    return layer.op.__name__ if isinstance(layer, Function) else type(layer).__name__
+    return "".join(word.capitalize() for word in layer.op.__name__.split("_")) if isinstance(layer, Function) else type(layer).__name__
 
 
 def _params(layer: Any) -> str:
-    if not isinstance(layer, Layer):
+    if not isinstance(layer, Layer) or (type(layer).build is Layer.build and not layer.weights):
         return "0"
     return f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
 
 
 def _connections(layer: Layer, model: Any) -> str:
-    kept = {id(node) for node in getattr(model, "graph", model).__dict__.get("nodes", [])}
-    names = []
-    for node in layer.inbound_nodes:
-        if not kept or id(node) in kept:
-            names += [f"{t.node.operation.name}[{t.node.index}][{t.tensor_index}]" for t in node.input_tensors if t.node]
-    return ", ".join(names) or "-"
+    kept = set(map(id, model.graph.nodes))
+    tensors = [tensor for node in layer.inbound_nodes if id(node) in kept for tensor in node.input_tensors]
+    return ", ".join(f"{t.node.operation.name}[{t.node.index}][{t.tensor_index}]" for t in tensors if t.node) or "-"
 
 
 def _totals(model: Any) -> list[str]:

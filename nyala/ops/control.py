@@ -91,7 +91,8 @@ def _need_alike(where: str, before: Flat, after: Flat, what: str) -> None:
     looks = [", ".join(f"{engine.dtype(leaf)} {tuple(leaf.shape)}" for leaf in leaves) for leaves in (before, after)]
     if looks[0] != looks[1]:
         raise StructureError(where, need=f"a function that returns {what} as it got it, {looks[0]}", got=looks[1] or "nothing",
-                             why="each turn of the loop must look like the one before", fix="start with values of the final shape and dtype, 0.0 in place of 0")  # fmt: skip
+                             why="each turn of the loop must look like the one before",
+                             fix="start with values of the final shape and dtype, 0.0 in place of 0")  # fmt: skip
 
 
 def _predicate(where: str, value: Any) -> Tensor:

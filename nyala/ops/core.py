@@ -339,7 +339,7 @@ def _largest(where: str, ids: Tensor) -> int:
         return int(engine.to_numpy(ids).max(initial=-1))
     except Exception as error:
         raise ArgumentError(f"{where}(num_segments)", need="an integer", got="None",
-                            why="while compiling, or on symbolic tensors, the ids have no values and so do not tell the shape") from error  # fmt: skip
+                            why="while compiling, or on symbolic tensors, the ids have no values to tell it") from error  # fmt: skip
 
 
 # Largest and one-hot ----------------------------------------------------------------------------------------------------------
@@ -360,7 +360,7 @@ def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
 
 @op
 def in_top_k(targets: Tensor, predictions: Tensor, k: int) -> Tensor:
-    """Whether each target is among the k largest predictions of its row: fewer than k are larger. False where the prediction is nan or the target no class.
+    """Whether each target is among the k largest predictions of its row: fewer than k are larger. False of nan and of no class.
 
     Args:
         targets: (b,) integers.

@@ -338,6 +338,7 @@ def sparsemax(x: Tensor, axis: int = -1) -> Tensor:
     """The point of the probability simplex nearest to x along axis: like softmax, with exact zeros.
 
     Source: Martins, Astudillo 2016, From softmax to sparsemax: a sparse model of attention and multi-label classification.
+    Differs: the values of Keras 3.15 do not sum to 1.
 
     >>> sparsemax([0.5, 1.0, -3.0]).tolist()
     [0.25, 0.75, 0.0]

@@ -92,7 +92,7 @@ def _visible(mask: Tensor | None, logits: Tensor, is_causal: bool) -> Tensor | N
         return causal
     shape = (*mask.shape[:1], *(1,) * (4 - mask.ndim), *mask.shape[1:])
     if not 2 <= mask.ndim <= 4 or any(n not in (1, m) for n, m in zip(shape, logits.shape, strict=True)):
-        raise ShapeError("dot_product_attention(mask)", need=f"a shape that broadcasts with (b, n, t, s) = {tuple(logits.shape)}, or (b, t, s), or (b, s)",
-                         got=f"shape {tuple(mask.shape)}")  # fmt: skip
+        need = f"a shape that broadcasts with (b, n, t, s) = {tuple(logits.shape)}, or (b, t, s), or (b, s)"
+        raise ShapeError("dot_product_attention(mask)", need=need, got=f"shape {tuple(mask.shape)}")
     mask = engine.reshape(cast(mask, "bool"), shape)
     return mask if causal is None else engine.logical_and(mask, causal)

@@ -46,8 +46,8 @@ def conv(
 def _groups(where: str, x: Tensor, kernel: Tensor) -> int:
     """In how many groups the channels of x and the outputs of the kernel fall."""
     if kernel.ndim != x.ndim or kernel.shape[-2] == 0 or x.shape[-1] % kernel.shape[-2] or kernel.shape[-1] % (x.shape[-1] // kernel.shape[-2] or 1):
-        raise ShapeError(where, need=f"shape (*k, c / groups, o) of rank {x.ndim} for {x.shape[-1]} input channels", got=f"shape {tuple(kernel.shape)}",
-                         why="the groups share the input channels and the outputs evenly")  # fmt: skip
+        raise ShapeError(where, need=f"shape (*k, c / groups, o) of rank {x.ndim} for {x.shape[-1]} input channels",
+                         got=f"shape {tuple(kernel.shape)}", why="the groups share the input channels and the outputs evenly")  # fmt: skip
     return x.shape[-1] // kernel.shape[-2] or 1
 
 

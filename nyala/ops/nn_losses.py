@@ -97,8 +97,9 @@ def sparse_categorical_crossentropy(target: Tensor, output: Tensor, from_logits:
     if tuple(target.shape) == (*rest, 1):
         target = engine.reshape(target, rest)
     if tuple(target.shape) != rest:
-        raise ShapeError("sparse_categorical_crossentropy", need=f"one integer for each row of classes, shape {rest}", got=f"target of shape {tuple(target.shape)}",
-                         why=f"output has shape {tuple(output.shape)} with classes along axis {axis}", fix="use categorical_crossentropy for one-hot targets")  # fmt: skip
+        raise ShapeError("sparse_categorical_crossentropy", need=f"one integer for each row of classes, shape {rest}",
+                         got=f"target of shape {tuple(target.shape)}", why=f"output has shape {tuple(output.shape)} with classes along axis {axis}",
+                         fix="use categorical_crossentropy for one-hot targets")  # fmt: skip
     dtype = engine.dtype(output) if dtypes.is_float(engine.dtype(output)) else engine.canonical_dtype(config.floatx())
     logs = _log_probability(_wide(output), from_logits, axis)
     chosen = one_hot(cast(target, "int32"), output.shape[axis], axis, "bool")

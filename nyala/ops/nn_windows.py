@@ -69,5 +69,6 @@ def paddings(where: str, padding: Any, sizes: Sequence[int], window: Sizes, stri
     for size, span, (before, after) in zip(sizes, spans, pairs, strict=True):
         if size + before + after < span:
             raise ShapeError(where, need="a window that fits into the input", got=f"size {size} for a window of {span}",
-                             why=f"with padding={padding!r} nothing would be left", fix="use padding='same', a smaller window or a larger input")  # fmt: skip
+                             why=f"with padding={padding!r} nothing would be left",
+                             fix="use padding='same', a smaller window or a larger input")  # fmt: skip
     return pairs

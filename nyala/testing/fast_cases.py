@@ -46,11 +46,12 @@ CASES: dict[str, list[Case]] = {
     "layer_normalization": [
         lambda random: (_normalization(random, 2, 3, 5), {}),
         lambda random: ((_normal(random, 2, 3, 5),), {"epsilon": 1e-2}),
+        lambda random: (_normalization(random, 2, 3, 5), {"epsilon": 1e-2}),
         lambda random: ((_normal(random, 2, 3, 5), _normal(random, 3, 5), None), {"axis": (1, 2)}),
         lambda random: ((_normal(random, 2, 3, 5, dtype="float16"),), {}),
     ],
     "rms_normalization": [lambda random: ((_normal(random, 2, 3, 5), _normal(random, 5)), {}),
-    lambda random: ((_normal(random, 2, 3, 5),), {"axis": 1})],
+    lambda random: ((_normal(random, 2, 3, 5), _normal(random, 5)), {"epsilon": 1e-2}), lambda random: ((_normal(random, 2, 3, 5),), {"axis": 1})],
     "batch_normalization": [
         lambda random: ((_normal(random, 2, 3, 5), _normal(random, 5), np.abs(_normal(random, 5)) + 0.5), {"axis": -1}),
         lambda random: ((_normal(random, 2, 3, 5), _normal(random, 3), np.abs(_normal(random, 3)) + 0.5, 1, *_normal(random, 2, 3)), {}),
@@ -66,6 +67,7 @@ CASES: dict[str, list[Case]] = {
         lambda random: _attention(random, scale=0.5),
         lambda random: ((_normal(random, 2, 5, 3, 7), _normal(random, 2, 5, 3, 7), _normal(random, 2, 5, 3, 7)), {"is_causal": True}),
         lambda random: _attention(random, mask=np.tril(np.ones((2, 1, 5, 11), bool))),
+        lambda random: _attention(random, mask=np.arange(5)[:, None] + np.zeros((1, 1, 5, 11)) > 2, is_causal=True),
         lambda random: _attention(random, bias=_normal(random, 2, 3, 5, 11)),
     ],
 }  # fmt: skip

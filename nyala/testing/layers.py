@@ -48,8 +48,9 @@ def check_layer(
 ) -> Any:
     """Raise ContractError unless the layer keeps what all layers promise; returns the layer, built on the numpy engine with random weights.
 
-    Config and back, equal outputs of the copy; symbolic shapes and dtypes equal to real ones, with unknown sizes too; every engine equal to the numpy engine, also
-    compiled; gradients equal to finite differences; a batch equal to its samples one by one; an empty batch; mixed_bfloat16; copy and pickle.
+    Config and back, equal outputs of the copy; symbolic shapes and dtypes equal to real ones, with unknown sizes too; every engine equal to
+    the numpy engine, also compiled; gradients equal to finite differences; a batch equal to its samples one by one; an empty batch;
+    mixed_bfloat16; copy and pickle.
 
     Args:
         kind: the class.
@@ -121,7 +122,8 @@ class _Check:
             wrong = ~((np.abs(x - y) <= tolerance * np.maximum(1, np.abs(y))) | (x == y) | (np.isnan(x) & np.isnan(y)))
             if wrong.any():
                 place = tuple(int(n) for n in np.argwhere(wrong)[0])
-                raise ContractError(f"{self.kind.__name__}, {what}: output {i} at {place} is {x[place]!r}, expected {y[place]!r} ({int(wrong.sum())} of {wrong.size} differ)")
+                many = f"{int(wrong.sum())} of {wrong.size} differ"
+                raise ContractError(f"{self.kind.__name__}, {what}: output {i} at {place} is {x[place]!r}, expected {y[place]!r} ({many})")
 
     def config_round_trip(self) -> None:
         config = self.layer.get_config()
@@ -138,7 +140,10 @@ class _Check:
             with using(self.numpy):
                 layer = self._copy(self.layer.get_config())
                 to_symbolic = lambda x: _symbolic(x, free)  # noqa: B023, E731
-                outputs = layer(*tree.map_structure(to_symbolic, self.inputs), **{k: to_symbolic(v) if isinstance(v, np.ndarray) else v for k, v in self.call.items()})
+                outputs = layer(
+                    *tree.map_structure(to_symbolic, self.inputs),
+                    **{k: to_symbolic(v) if isinstance(v, np.ndarray) else v for k, v in self.call.items()},
+                )
             outputs = [y for y in tree.flatten(outputs) if isinstance(y, Symbolic)]
             require(len(outputs) == len(self.expected), f"{self.kind.__name__}: {len(outputs)} symbolic outputs, expected {len(self.expected)}")
             for y, want in zip(outputs, self.expected, strict=True):
@@ -176,7 +181,7 @@ class _Check:
 
     def copies(self) -> None:
         with using(self.numpy):
-            for what, layer in (("deepcopy", copy.deepcopy(self.layer)), ("pickle", pickle.loads(pickle.dumps(self.layer)))):  # noqa: S301
+            for what, layer in (("deepcopy", copy.deepcopy(self.layer)), ("pickle", pickle.loads(pickle.dumps(self.layer)))):
                 self._require_equal(self._run(layer), self.expected, what, 0.0)
                 self._restore(self.layer)
                 require(layer.get_config() == self.layer.get_config(), f"{self.kind.__name__}: another config after {what}")
@@ -191,7 +196,10 @@ class _Check:
             with using(chosen), np.errstate(all="ignore"):
                 outputs = self._run(self._copy(self.layer.get_config()), *self._part(0, 0))
             for y, want in zip(outputs, self.expected, strict=True):
-                require(y.shape == (0, *want.shape[1:]), f"{self.kind.__name__}, engine {chosen.name}: shape {y.shape} for an empty batch, expected {(0, *want.shape[1:])}")
+                require(
+                    y.shape == (0, *want.shape[1:]),
+                    f"{self.kind.__name__}, engine {chosen.name}: shape {y.shape} for an empty batch, expected {(0, *want.shape[1:])}",
+                )
 
     def single_samples(self) -> None:
         count = next(x for x in tree.flatten(self.inputs) if isinstance(x, np.ndarray)).shape[0]
@@ -209,10 +217,16 @@ class _Check:
             for y, want in zip(arrays, self.expected, strict=True):
                 kind = dtypes.standardize_dtype(want.dtype)
                 wanted = "bfloat16" if dtypes.is_float(kind) else kind
-                require(dtypes.standardize_dtype(y.dtype) == wanted, f"{self.kind.__name__}, engine {chosen.name}: {y.dtype} under mixed_bfloat16, expected {wanted}")
+                require(
+                    dtypes.standardize_dtype(y.dtype) == wanted,
+                    f"{self.kind.__name__}, engine {chosen.name}: {y.dtype} under mixed_bfloat16, expected {wanted}",
+                )
             scale = max([1.0, *(float(np.abs(y).max(initial=0)) for y in self.expected)])
             self._require_equal(arrays, self.expected, f"engine {chosen.name}, mixed_bfloat16", 0.06 * scale)
-            require(all(v.dtype == w.dtype for v, w in zip(layer.weights, self.layer.weights, strict=True)), f"{self.kind.__name__}: weights change dtype under mixed_bfloat16")
+            require(
+                all(v.dtype == w.dtype for v, w in zip(layer.weights, self.layer.weights, strict=True)),
+                f"{self.kind.__name__}: weights change dtype under mixed_bfloat16",
+            )
 
     def gradients(self) -> None:
         """Derivatives along random directions, against central differences of the layer in float64 on the numpy engine."""
@@ -233,19 +247,20 @@ class _Check:
             for i, choices in enumerate(directions):
                 for direction in choices:
                     ends = [[v + sign * step * direction if i == j else v for j, v in enumerate(wide)] for sign in (1, -1)]
-                    above, below = (float(loss(exact, end, lambda x: np.asarray(x))) for end in ends)
+                    above, below = (float(loss(exact, end, np.asarray)) for end in ends)
                     slopes.append((above - below) / (2 * step))
         for other in (e for e in self.others if e.differentiable):
             with using(other):
                 layer = self._copy(self.layer.get_config())
-                function = other.value_and_grad(lambda tensors, layer=layer: (loss(layer, tensors, lambda x: engine.asarray(x, "float32")), ()))
+                function = other.value_and_grad(lambda tensors, layer=layer: (loss(layer, tensors, _float32), ()))
                 _, gradients = function([engine.asarray(v) for v in values])
                 gradients = [engine.to_numpy(g).astype("float64") for g in gradients]
             got = [float(np.sum(g * direction)) for g, choices in zip(gradients, directions, strict=True) for direction in choices]
-            for place, (x, y) in enumerate(zip(got, slopes, strict=True)):
+            for place, (slope, wanted) in enumerate(zip(got, slopes, strict=True)):
                 size = np.sqrt(values[place // 3].size) + 1
-                if not abs(x - y) <= 2e-4 * size * max(1.0, abs(y)):
-                    raise ContractError(f"{self.kind.__name__}, engine {other.name}: slope {x} along a random direction of array {place // 3} {values[place // 3].shape}, expected {y}")
+                if not abs(slope - wanted) <= 2e-4 * size * max(1.0, abs(wanted)):
+                    where = f"a random direction of array {place // 3} {values[place // 3].shape}"
+                    raise ContractError(f"{self.kind.__name__}, engine {other.name}: slope {slope} along {where}, expected {wanted}")
 
     def _loss(self, layer: Any, values: Sequence[Any], fixed: Sequence[Any], count: int, cotangents: Sequence[Any], convert: Callable) -> Any:
         """sum(cotangent * output), for these values of the weights and float inputs."""
@@ -253,7 +268,9 @@ class _Check:
         inputs = tree.map_structure(lambda x: next(supply) if _is_float(x) else x, self.inputs)
         outputs, _ = layer.stateless_call(values[:count], fixed, *inputs, **self.call)
         outputs = [y for y in tree.flatten(outputs) if engine.is_tensor(y)]
-        terms = [engine.sum(engine.multiply(y, convert(c)), tuple(range(c.ndim)), False) for y, c in zip(outputs, cotangents, strict=True) if c is not None]
+        terms = [
+            engine.sum(engine.multiply(y, convert(c)), tuple(range(c.ndim)), False) for y, c in zip(outputs, cotangents, strict=True) if c is not None
+        ]
         total = terms[0]
         for term in terms[1:]:
             total = engine.add(total, term)
@@ -262,6 +279,10 @@ class _Check:
 
 def _is_float(x: Any) -> bool:
     return isinstance(x, np.ndarray) and dtypes.is_float(dtypes.standardize_dtype(x.dtype))
+
+
+def _float32(x: Any) -> Any:
+    return engine.asarray(x, "float32")
 
 
 def _symbolic(x: Any, free: tuple[int, ...]) -> Any:

@@ -233,8 +233,8 @@ def _as_metric(identifier: Any, loss: Any, target: Any, prediction: Any) -> Any:
         return metrics_package.MeanMetricWrapper(function, name=identifier if identifier != "Accuracy" else "accuracy")
     metric = metrics_package.get(identifier)
     if isinstance(metric, metrics_package.Metric):
-        if isinstance(identifier, str) and identifier != type(identifier).__name__ and to_snake_case(identifier) == identifier:
-            metric.name = metric.name if identifier not in ("acc",) else identifier
+        if isinstance(identifier, str):
+            metric.name = identifier  # "mae" stays "mae" in logs
         return metric
     if inspect.isfunction(metric) or callable(metric):
         name = identifier if isinstance(identifier, str) else getattr(metric, "__name__", to_snake_case(type(metric).__name__))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 
+import contextlib
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from nyala.core import tree
 from nyala.core.errors import ArgumentError, ArgumentTypeError, DTypeError, StateError
 from nyala.core.op import convert
-from nyala.core.transforms import value_and_grad
+from nyala.core.transforms import discover, value_and_grad
 from nyala.core.variable import Variable
 from nyala.engines import current, engine
 from nyala.training import data as data_module
@@ -83,6 +84,7 @@ class Trainer:
     def _forget_programs(self) -> None:
         """Drop compiled steps: the model or the way it is trained has changed."""
         self._programs = Programs()
+        self._all_built = False
 
     @property
     def optimizer(self) -> Any:
@@ -134,22 +136,22 @@ class Trainer:
         Args:
             data: a batch as given to fit: (x, y) or (x, y, sample_weight).
         """
-        self._update(data)
-        return self.get_metrics_result()
+        logs = self._update(data)
+        return self.get_metrics_result() if logs is None else logs
 
-    def _update(self, data: Any) -> None:
+    def _update(self, data: Any) -> dict[str, Any] | None:
+        """One update; returns the logs of a compute_metrics of the user's, else None."""
         x, y, sample_weight = unpack_x_y_sample_weight(data)
 
         def loss_fn() -> tuple[Any, Any]:
             y_pred = self(x, training=True)  # type: ignore[operator]
-            loss = self._scaled(self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True))
-            return loss, y_pred
+            return self._scaled(self._loss_of(x, y, y_pred, sample_weight, training=True)), y_pred
 
         differentiate = value_and_grad(loss_fn, self.trainable_variables)
         (_, y_pred), gradients = differentiate()
         self._warn_unused(differentiate.unused)
         self.optimizer.apply(gradients, self.trainable_variables)
-        self._track(x, y, y_pred, sample_weight)
+        return self._track(x, y, y_pred, sample_weight)
 
     def _warn_unused(self, unused: list[Variable]) -> None:
         """Say once that some weights get no gradient, and why."""
@@ -163,22 +165,29 @@ class Trainer:
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """One batch of evaluate; returns logs."""
-        self._measure(data)
-        return self.get_metrics_result()
+        logs = self._measure(data)
+        return self.get_metrics_result() if logs is None else logs
 
-    def _measure(self, data: Any) -> None:
+    def _measure(self, data: Any) -> dict[str, Any] | None:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)  # type: ignore[operator]
-        self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=False)
-        self._track(x, y, y_pred, sample_weight)
+        self._loss_of(x, y, y_pred, sample_weight, training=False)
+        return self._track(x, y, y_pred, sample_weight)
 
-    def _track(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> None:
+    def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
+        """The result of compute_loss, noted for the logs: a compute_loss of the user's may add to that of this class, or never call it."""
+        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+        if type(self).compute_loss is not Trainer.compute_loss:
+            self._step_loss.assign(engine.stop_gradient(convert(loss)))
+        return loss
+
+    def _track(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any] | None:
         """Count the loss and the metrics of a batch."""
         self._track_loss(x)
         if type(self).compute_metrics is Trainer.compute_metrics:
             self._objectives.update(y, y_pred, sample_weight)
-        else:
-            self.compute_metrics(x, y, y_pred, sample_weight)
+            return None
+        return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def _track_loss(self, x: Any) -> None:
         self._objectives.loss_tracker.update_state(self._step_loss.value, sample_weight=_batch_size(x))
@@ -206,6 +215,7 @@ class Trainer:
                 fix="pass loss= to compile, call add_loss in a layer, or override train_step",
             )
         self._step_loss.assign(engine.stop_gradient(total))
+        self._loss_computed = True
         return total
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
@@ -344,8 +354,12 @@ class Trainer:
 
     def _train_function(self) -> Callable[[tuple], Any]:
         kind = type(self)
-        plain = kind.train_step is Trainer.train_step and kind.get_metrics_result is Trainer.get_metrics_result
+        plain = kind.train_step is Trainer.train_step and self._has_plain_logs()
         return self._update_only if plain else self._tracked_train_step
+
+    def _has_plain_logs(self) -> bool:
+        kind = type(self)
+        return kind.get_metrics_result is Trainer.get_metrics_result and kind.compute_metrics is Trainer.compute_metrics
 
     def _update_only(self, data: tuple) -> None:
         self._update(data)
@@ -357,9 +371,10 @@ class Trainer:
 
     def _count(self, step: Callable, data: tuple) -> Any:
         tracker = self._objectives.loss_tracker
+        self._build_all(step, data)
         before, self._loss_computed = tracker.updates, False
         logs = step(data)
-        if tracker.updates == before and isinstance(logs, dict) and ("loss" not in logs or logs["loss"] is None):
+        if self._loss_computed and tracker.updates == before and isinstance(logs, dict) and ("loss" not in logs or logs["loss"] is None):
             self._track_loss(unpack_x_y_sample_weight(data)[0])
             logs = {"loss": tracker.result(), **{k: v for k, v in logs.items() if k != "loss"}}
         self._close_losses()
@@ -367,9 +382,16 @@ class Trainer:
             return {name: convert(value) for name, value in logs.items()}
         return logs
 
+    def _build_all(self, step: Callable, data: tuple) -> None:
+        """Run a step of the user's on shapes if layers have no weights yet: it may ask for trainable_variables before it calls them."""
+        if not self._all_built and not all(layer.built for layer in self._flatten_layers()):  # type: ignore[attr-defined]
+            with contextlib.suppress(Exception):  # the step itself will say what is wrong
+                discover(step, specs_of(data))
+        self._all_built = True
+
     def _test_function(self) -> Callable[[tuple], Any]:
         kind = type(self)
-        plain = kind.test_step is Trainer.test_step and kind.get_metrics_result is Trainer.get_metrics_result
+        plain = kind.test_step is Trainer.test_step and self._has_plain_logs()
         return self._measure_only if plain else self._tracked_test_step
 
     def _measure_only(self, data: tuple) -> None:

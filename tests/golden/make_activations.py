@@ -17,7 +17,7 @@ ROWS |= {
     "relu": [{}, {"negative_slope": 0.1}, {"max_value": 1.5}, {"threshold": 0.4}, {"negative_slope": 0.1, "max_value": 1.5, "threshold": 0.4}],
     "squareplus": [{}, {"b": 2}], "threshold": [{"threshold": 0.3, "default_value": -2.0}],
 }
-ALONG_AXIS = {"softmax": [{}, {"axis": 1}], "log_softmax": [{}, {"axis": 1}], "sparsemax": [{}], "glu": [{}, {"axis": 1}]}
+ALONG_AXIS = {"softmax": [{}, {"axis": 1}], "log_softmax": [{}, {"axis": 1}], "glu": [{}, {"axis": 1}]}
 EDGES = np.array([-np.inf, -1e3, -100.0, -30.0, -10.0, -3.0, -1.0, -0.0, 0.0, 1.0, 3.0, 6.0, 10.0, 30.0, 100.0, 1e3, np.inf, np.nan], "float32")
 GRID = (np.linspace(-7.0, 7.0, 41) + 0.0123).astype("float32")        # off every kink
 

@@ -63,7 +63,15 @@ def test_softmax_of_what_counts(each_engine, normal, axis):
 
 def test_masks_pass(normal):
     x = np.concatenate([normal(2, 3, 5), np.zeros((2, 2, 5), "float32")], axis=1)
-    for layer in (layers.ReLU(), layers.Activation("tanh"), layers.PReLU(), layers.ELU(), layers.LeakyReLU(), layers.Dropout(0.5), layers.GaussianNoise(0.5)):
+    for layer in (
+        layers.ReLU(),
+        layers.Activation("tanh"),
+        layers.PReLU(),
+        layers.ELU(),
+        layers.LeakyReLU(),
+        layers.Dropout(0.5),
+        layers.GaussianNoise(0.5),
+    ):
         np.testing.assert_array_equal(mask_of(layer(layers.Masking()(x))), [[True, True, True, False, False]] * 2)
 
 

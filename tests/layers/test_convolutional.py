@@ -18,7 +18,12 @@ KINDS = {1: "Conv1D", 2: "Conv2D", 3: "Conv3D"}
     ("kind", "arguments", "shape", "unknown"),
     [
         ("Conv1D", {"filters": 3, "kernel_size": 3, "padding": "causal", "dilation_rate": 2, "data_format": "channels_first"}, (2, 2, 7), (2,)),
-        ("Conv2D", {"filters": 4, "kernel_size": (3, 2), "padding": "same", "strides": (2, 1), "groups": 2, "activation": "tanh"}, (2, 5, 7, 2), (1, 2)),
+        (
+            "Conv2D",
+            {"filters": 4, "kernel_size": (3, 2), "padding": "same", "strides": (2, 1), "groups": 2, "activation": "tanh"},
+            (2, 5, 7, 2),
+            (1, 2),
+        ),
         ("Conv3D", {"filters": 3, "kernel_size": 2, "use_bias": False, "kernel_regularizer": "l2"}, (2, 3, 5, 3, 2), (1, 2, 3)),
         ("LocallyConnected1D", {"filters": 3, "kernel_size": 3, "strides": 2, "implementation": 2}, (2, 7, 2), ()),
         ("LocallyConnected2D", {"filters": 3, "kernel_size": (3, 2), "data_format": "channels_first", "activation": "tanh"}, (2, 2, 5, 3), ()),
@@ -87,17 +92,22 @@ def test_aliases():
 @pytest.mark.parametrize(
     ("build", "text"),
     [
-        (lambda: layers.Conv2D(3, 2, groups=2), "Conv2D(filters) needs a multiple of groups=2, got 3.\n  why: each group makes as many filters as the others"),
+        (
+            lambda: layers.Conv2D(3, 2, groups=2),
+            "Conv2D(filters) needs a multiple of groups=2, got 3.\n  why: each group makes as many filters as the others",
+        ),
         (lambda: layers.Conv2D(3, (2, 2, 2)), "Conv2D(kernel_size) needs an integer or 2 integers, each at least 1, got (2, 2, 2)."),
         (lambda: layers.Conv1D(3, 0), "Conv1D(kernel_size) needs an integer or 1 integer, each at least 1, got 0."),
         (lambda: layers.Conv3D(0, 2), "Conv3D(filters) needs a positive integer, got 0."),
         (
             lambda: layers.Conv2D(3, 2, padding="causal"),
-            "Conv2D(padding) needs one of 'valid', 'same', got 'causal'.\n  fix: only Conv1D has a time axis; pad with ZeroPadding2D or 3D and use 'valid'",
+            "Conv2D(padding) needs one of 'valid', 'same', got 'causal'.\n"
+            "  fix: only Conv1D has a time axis; pad with ZeroPadding2D or 3D and use 'valid'",
         ),
         (
             lambda: layers.Conv2D(3, 2, strides=2, dilation_rate=3),
-            "Conv2D needs strides or dilation_rate, the other one 1, got strides=(2, 2) and dilation_rate=(3, 3).\n  why: their combination is not defined in Keras",
+            "Conv2D needs strides or dilation_rate, the other one 1, got strides=(2, 2) and dilation_rate=(3, 3).\n"
+            "  why: their combination is not defined in Keras",
         ),
         (lambda: layers.Conv2D(3, 2, data_format="last"), "data_format needs one of ('channels_last', 'channels_first'), got 'last'."),
         (
@@ -133,7 +143,10 @@ def test_one_image_without_batch_axis(normal):
 def test_rgba_image_into_an_rgb_kernel(normal):
     layer = layers.Conv2D(4, 2, name="edges")
     layer(normal(2, 5, 7, 3))
-    why = "its kernel was built with shape (2, 2, 3, 4) at the first call\n  fix: these look like RGBA images where colour (RGB) ones are wanted: convert them"
+    why = (
+        "its kernel was built with shape (2, 2, 3, 4) at the first call\n"
+        "  fix: these look like RGBA images where colour (RGB) ones are wanted: convert them"
+    )
     with raises(ShapeError, f"Conv2D 'edges' needs an input whose last axis is 3, got shape (2, 5, 7, 4).\n  why: {why}"):
         layer(normal(2, 5, 7, 4))
 

@@ -87,7 +87,14 @@ def test_dense_errors(normal):
 def test_input():
     x = layers.Input((None, 3), batch_size=2, dtype="int32", name="words")
     assert (x.shape, x.dtype, x.name) == ((2, None, 3), "int32", "words")
-    assert x.node.operation.get_config() == {"batch_shape": (2, None, 3), "dtype": "int32", "sparse": False, "ragged": False, "name": "words", "optional": False}
+    assert x.node.operation.get_config() == {
+        "batch_shape": (2, None, 3),
+        "dtype": "int32",
+        "sparse": False,
+        "ragged": False,
+        "name": "words",
+        "optional": False,
+    }
     copy = layers.InputLayer.from_config(x.node.operation.get_config())
     assert copy.output.shape == x.shape
     assert layers.Input(5).shape == (None, 5)
@@ -100,11 +107,16 @@ def test_input_errors():
     fix = "Input(shape=(28, 28, 1)) for grey images, Input(shape=(None, 8)) for sequences of any length"
     with raises(ArgumentError, f"Input(shape) needs the sizes of one sample, without the batch axis, got None.\n  fix: {fix}"):
         layers.Input()
-    with raises(ArgumentError, "Input needs either shape (with batch_size) or batch_shape, got both.\n  fix: batch_shape=(batch_size, *shape) says it all"):
+    with raises(
+        ArgumentError, "Input needs either shape (with batch_size) or batch_shape, got both.\n  fix: batch_shape=(batch_size, *shape) says it all"
+    ):
         layers.Input((3,), batch_shape=(2, 3))
     with raises(ArgumentError, "Input(sparse) needs None, got True.\n  why: it is no argument of the layer here\n  fix: pass dense arrays"):
         layers.Input((3,), sparse=True)
-    with raises(ArgumentError, "Input(tensor) needs a symbolic tensor without history, got ndarray.\n  fix: make an Input(shape), and call the model on the tensor"):
+    with raises(
+        ArgumentError,
+        "Input(tensor) needs a symbolic tensor without history, got ndarray.\n  fix: make an Input(shape), and call the model on the tensor",
+    ):
         layers.Input(tensor=np.zeros(3))
 
 
@@ -128,7 +140,10 @@ def test_embedding_keeps_large_float_ids_under_mixed_precision(normal):
 def test_embedding_id_out_of_range():
     with nyala.backend("numpy"):
         layer = layers.Embedding(7, 3, name="words")
-        text = "Embedding 'words' needs ids from 0 to 6, got 7.\n  why: input_dim is 7\n  fix: make it Embedding(12, 3), or map rare ids to one that it has"
+        text = (
+            "Embedding 'words' needs ids from 0 to 6, got 7.\n  why: input_dim is 7\n"
+            "  fix: make it Embedding(12, 3), or map rare ids to one that it has"
+        )
         with raises(IndexError, text):
             layer(np.array([[1, 7], [11, 2]]))
 

@@ -10,7 +10,13 @@ from nyala.core.masks import set_mask
 from nyala.testing import check_layer
 from tests.layers.tools import array, close, mask_of, normals, raises
 
-ELEMENTWISE = {"Add": sum, "Multiply": np.prod, "Average": lambda xs: sum(xs) / len(xs), "Maximum": lambda xs: np.maximum.reduce(xs), "Minimum": lambda xs: np.minimum.reduce(xs)}
+ELEMENTWISE = {
+    "Add": sum,
+    "Multiply": np.prod,
+    "Average": lambda xs: sum(xs) / len(xs),
+    "Maximum": lambda xs: np.maximum.reduce(xs),
+    "Minimum": lambda xs: np.minimum.reduce(xs),
+}
 
 
 @pytest.mark.parametrize(
@@ -47,7 +53,12 @@ def test_subtract_and_concatenate(each_engine, normal):
 
 @pytest.mark.parametrize(
     ("shapes", "axes", "equation"),
-    [([(2, 3), (2, 3)], 1, "bi,bi->b"), ([(2, 3, 5), (2, 7, 5)], -1, "bik,bjk->bij"), ([(2, 3, 5), (2, 5)], (2, 1), "bik,bk->bi"), ([(2, 3, 5), (2, 7, 3)], (1, 2), "bki,bjk->bij")],
+    [
+        ([(2, 3), (2, 3)], 1, "bi,bi->b"),
+        ([(2, 3, 5), (2, 7, 5)], -1, "bik,bjk->bij"),
+        ([(2, 3, 5), (2, 5)], (2, 1), "bik,bk->bi"),
+        ([(2, 3, 5), (2, 7, 3)], (1, 2), "bki,bjk->bij"),
+    ],
 )
 @pytest.mark.parametrize("normalize", [False, True])
 def test_dot(each_engine, normal, shapes, axes, equation, normalize):
@@ -103,15 +114,24 @@ def test_errors(normal):
     with raises(ArgumentError, "Subtract 'difference' needs a list of 2 tensors, got 3.\n  fix: Subtract()([a, b])"):
         layers.Subtract(name="difference")([a, a, a])
     fix = "bring them to one size first, with a Dense for example"
-    with raises(ShapeError, f"Add 'sum' needs shapes that broadcast: sizes equal or 1, aligned at the last axis, got shapes (2, 3) and (2, 5).\n  fix: {fix}"):
+    with raises(
+        ShapeError, f"Add 'sum' needs shapes that broadcast: sizes equal or 1, aligned at the last axis, got shapes (2, 3) and (2, 5).\n  fix: {fix}"
+    ):
         layers.Add(name="sum")([a, b])
-    with raises(ShapeError, "Add 'sum' needs inputs with the same number of samples, got shapes (2, 3) and (7, 3).\n  why: the first axis is the batch"):
+    with raises(
+        ShapeError, "Add 'sum' needs inputs with the same number of samples, got shapes (2, 3) and (7, 3).\n  why: the first axis is the batch"
+    ):
         layers.Add(name="sum")([a, normal(7, 3)])
     with raises(ShapeError, "Concatenate 'all' needs shapes that are equal but for axis 1, got shapes (2, 3, 5) and (2, 3, 7)."):
         layers.Concatenate(axis=1, name="all")([normal(2, 3, 5), normal(2, 3, 7)])
-    with raises(ShapeError, "Dot 'product' needs equal sizes of axis 1 of the first and axis 1 of the second, and equal batches, got shapes (2, 3) and (2, 5)."):
+    with raises(
+        ShapeError,
+        "Dot 'product' needs equal sizes of axis 1 of the first and axis 1 of the second, and equal batches, got shapes (2, 3) and (2, 5).",
+    ):
         layers.Dot(1, name="product")([a, b])
-    with raises(ArgumentError, "Dot(axes) needs axes other than the batch, 0, got 0.\n  fix: tensors without a batch get one by ops.expand_dims(x, 0)"):
+    with raises(
+        ArgumentError, "Dot(axes) needs axes other than the batch, 0, got 0.\n  fix: tensors without a batch get one by ops.expand_dims(x, 0)"
+    ):
         layers.Dot(0)
     with raises(ArgumentError, "Dot(axes) needs an integer or two, got (1, 2, 3)."):
         layers.Dot((1, 2, 3))

@@ -70,10 +70,12 @@ def test_renormalization(each_engine, normal):
     names = [w.name for w in layer.weights]
     assert names == ["gamma", "beta", "moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev"]
     gamma, beta, mean, mean_for_d = (normal(3) for _ in range(4))
-    variance, stddev, stddev_for_r = (np.abs(normal(3)) + 0.5 for _ in range(3))
+    variance, stddev = (np.abs(normal(3)) + 0.5 for _ in range(2))
+    stddev_for_r = np.array([0.5, 9.0, 1.6], "float32")  # so that rmax and rmin bind
     layer.set_weights([gamma, beta, mean, variance, stddev, mean_for_d, stddev_for_r])
     batch_mean, batch_stddev = x.astype("float64").mean(0), np.sqrt(x.astype("float64").var(0) + 0.1)
     r = np.clip(batch_stddev / stddev_for_r, 0.9, 1.6)
+    assert {0.9, 1.6} <= set(r)
     d = np.clip((batch_mean - mean_for_d) / stddev_for_r, -0.4, 0.4)
     close(layer(x, training=True), ((x - batch_mean) / batch_stddev * r + d) * gamma + beta)
     moved = 0.8 * stddev + 0.2 * batch_stddev
@@ -110,7 +112,9 @@ def test_errors(normal):
         layers.BatchNormalization(axis=[1, 2])
     with raises(ArgumentError, "BatchNormalization(renorm_clipping) needs keys among ('rmax', 'rmin', 'dmax'), got ['max']."):
         layers.BatchNormalization(renorm=True, renorm_clipping={"max": 2.0})
-    with raises(ShapeError, "BatchNormalization 'norm' needs a known size of axis -1, got shape (None, 3, None).\n  why: it has one scale per channel"):
+    with raises(
+        ShapeError, "BatchNormalization 'norm' needs a known size of axis -1, got shape (None, 3, None).\n  why: it has one scale per channel"
+    ):
         layers.BatchNormalization(name="norm")(layers.Input((3, None)))
     with raises(ArgumentError, "LayerNormalization(axis) needs an integer or several, got 1.5."):
         layers.LayerNormalization(axis=1.5)

@@ -49,7 +49,13 @@ def pooled(x, size, strides, padding, function):
 @pytest.mark.parametrize("kind", ["Max", "Average"])
 @pytest.mark.parametrize(
     ("sizes", "size", "strides", "padding"),
-    [((7,), (3,), (2,), "same"), ((7,), (2,), (3,), "valid"), ((5, 7), (3, 2), (2, 3), "same"), ((5, 7), (2, 3), (2, 3), "valid"), ((3, 5, 2), (2, 3, 1), (1, 2, 1), "same")],
+    [
+        ((7,), (3,), (2,), "same"),
+        ((7,), (2,), (3,), "valid"),
+        ((5, 7), (3, 2), (2, 3), "same"),
+        ((5, 7), (2, 3), (2, 3), "valid"),
+        ((3, 5, 2), (2, 3, 1), (1, 2, 1), "same"),
+    ],
 )
 def test_pooling(each_engine, normal, kind, sizes, size, strides, padding, data_format):
     x, first = normal(2, *sizes, 3), data_format == "channels_first"
@@ -87,7 +93,12 @@ def test_integers():
 
 def test_aliases():
     for rank in (1, 2, 3):
-        for short, kind in (("MaxPool", "MaxPooling"), ("AvgPool", "AveragePooling"), ("GlobalMaxPool", "GlobalMaxPooling"), ("GlobalAvgPool", "GlobalAveragePooling")):
+        for short, kind in (
+            ("MaxPool", "MaxPooling"),
+            ("AvgPool", "AveragePooling"),
+            ("GlobalMaxPool", "GlobalMaxPooling"),
+            ("GlobalAvgPool", "GlobalAveragePooling"),
+        ):
             assert getattr(layers, f"{short}{rank}D") is getattr(layers, f"{kind}{rank}D")
 
 

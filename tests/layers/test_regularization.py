@@ -21,7 +21,7 @@ TRAINING = {"call": {"training": True}, "batch_independent": False}
         ("SpatialDropout2D", {"rate": 0.5, "data_format": "channels_first"}, (2, 5, 3, 3), TRAINING),
         ("SpatialDropout3D", {"rate": 0.5}, (2, 5, 3, 2, 3), TRAINING),
         ("GaussianNoise", {"stddev": 0.5}, (2, 5), {**TRAINING, "mixed": False}),
-        ("GaussianDropout", {"rate": 0.5}, (2, 5), {**TRAINING, "mixed": False}),
+        ("GaussianDropout", {"rate": 0.5}, (2, 5), {**TRAINING, "mixed": False, "gradients": False}),  # other noise in float64
         ("ActivityRegularization", {"l1": 0.1, "l2": 0.2}, (2, 5), {}),
     ],
 )
@@ -78,7 +78,7 @@ def test_activity_regularization(each_engine, normal):
     x, layer = normal(3, 5), layers.ActivityRegularization(l1=0.1, l2=0.3)
     np.testing.assert_array_equal(array(layer(x)), x)
     wide = x.astype("float64")
-    close(layer.losses[0], 0.1 * np.abs(wide).sum() + 0.3 * np.square(wide).sum())
+    close(layer.losses[0], (0.1 * np.abs(wide).sum() + 0.3 * np.square(wide).sum()) / 3)
     assert "activity_regularizer" not in layer.get_config()
 
 

@@ -100,7 +100,11 @@ def test_default_data_format():
 @pytest.mark.parametrize(
     ("build", "kind", "text"),
     [
-        (lambda: layers.Permute((0, 1)), ArgumentError, "Permute(dims) needs each of (1, 2) once, got (0, 1).\n  why: axis 0 is the batch and stays\n  fix: count from 1"),
+        (
+            lambda: layers.Permute((0, 1)),
+            ArgumentError,
+            "Permute(dims) needs each of (1, 2) once, got (0, 1).\n  why: axis 0 is the batch and stays\n  fix: count from 1",
+        ),
         (lambda: layers.RepeatVector(2.5), ArgumentTypeError, "RepeatVector(n) needs a positive integer, got 2.5."),
         (lambda: layers.RepeatVector(0), ArgumentError, "RepeatVector(n) needs a positive integer, got 0."),
         (lambda: layers.Reshape((-1, -1)), ArgumentError, "Reshape(target_shape) needs sizes, at most one of them -1, got (-1, -1)."),
@@ -119,14 +123,20 @@ def test_default_data_format():
         (
             lambda: layers.Reshape((7,), name="r")(np.zeros((2, 3, 5))),
             ShapeError,
-            "Reshape 'r' to (7,) needs 7 numbers a sample, got 15: shape (2, 3, 5).\n  fix: sizes of both shapes, without the batch, multiply to the same number",
+            "Reshape 'r' to (7,) needs 7 numbers a sample, got 15: shape (2, 3, 5).\n"
+            "  fix: sizes of both shapes, without the batch, multiply to the same number",
         ),
         (
             lambda: layers.Reshape((-1, 7), name="r")(np.zeros((2, 3, 5))),
             ShapeError,
-            "Reshape 'r' to (-1, 7) needs a multiple of 7 numbers a sample, got 15: shape (2, 3, 5).\n  fix: sizes of both shapes, without the batch, multiply to the same number",
+            "Reshape 'r' to (-1, 7) needs a multiple of 7 numbers a sample, got 15: shape (2, 3, 5).\n"
+            "  fix: sizes of both shapes, without the batch, multiply to the same number",
         ),
-        (lambda: layers.Cropping1D(3, name="c")(np.zeros((2, 5, 3))), ShapeError, "Cropping1D 'c' needs more places than it cuts off, ((3, 3),), got shape (2, 5, 3)."),
+        (
+            lambda: layers.Cropping1D(3, name="c")(np.zeros((2, 5, 3))),
+            ShapeError,
+            "Cropping1D 'c' needs more places than it cuts off, ((3, 3),), got shape (2, 5, 3).",
+        ),
     ],
 )
 def test_errors(build, kind, text):

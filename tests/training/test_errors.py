@@ -236,7 +236,7 @@ def test_no_gradients():
 
 COMPILE = {
     "optimizer": (("sdg", "mse"), {}, LookupFailed, "optimizer needs a name known in nyala.optimizers, got 'sdg'.\n  fix: did you mean 'sgd'?"),
-    "loss": (("sgd", "huberr"), {}, LookupFailed, "loss needs a name known in nyala.losses, got 'huberr'.\n  fix: did you mean 'huber'?"),
+    "loss": (("sgd", "huberr"), {}, LookupFailed, "loss needs a name known in nyala.losses, got 'huberr'.\n  fix: did you mean 'huber' or 'Huber' or 'huber_loss'?"),
     "one loss of several": (("sgd", ["mse", "nonsense"]), {}, LookupFailed, "loss needs a name known in nyala.losses, got 'nonsense'.\n  fix: see dir(nyala.losses)"),
     "number as loss": (("sgd", 5), {}, ArgumentError, "loss needs a name, a config, an object or a function, got 5."),
     "number as metric": (("sgd", "mse"), {"metrics": [5]}, ArgumentError, "metric needs a name, a config, an object or a function, got 5."),

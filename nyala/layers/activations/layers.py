@@ -98,7 +98,12 @@ class PReLU(Layer):
     """
 
     def __init__(
-        self, alpha_initializer: Any = "zeros", alpha_regularizer: Any = None, alpha_constraint: Any = None, shared_axes: Sequence[int] | int | None = None, **kwargs: Any
+        self,
+        alpha_initializer: Any = "zeros",
+        alpha_regularizer: Any = None,
+        alpha_constraint: Any = None,
+        shared_axes: Sequence[int] | int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.alpha_initializer = initializers.get(alpha_initializer)
@@ -111,8 +116,12 @@ class PReLU(Layer):
         shape = [1 if axis in (self.shared_axes or ()) else size for axis, size in enumerate(input_shape)][1:]
         if None in shape:
             fix = "name it in shared_axes, or give the input a known size"
-            raise ShapeError(f"PReLU {self.name!r}", need="known sizes beside the batch and the shared axes", got=f"shape {tuple(input_shape)}", fix=fix)
-        self.alpha = self.add_weight(name="alpha", shape=tuple(shape), initializer=self.alpha_initializer, regularizer=self.alpha_regularizer, constraint=self.alpha_constraint)
+            raise ShapeError(
+                f"PReLU {self.name!r}", need="known sizes beside the batch and the shared axes", got=f"shape {tuple(input_shape)}", fix=fix
+            )
+        self.alpha = self.add_weight(
+            name="alpha", shape=tuple(shape), initializer=self.alpha_initializer, regularizer=self.alpha_regularizer, constraint=self.alpha_constraint
+        )
         axes = {axis: size for axis, size in enumerate(input_shape) if axis and axis not in (self.shared_axes or ())}
         self.input_spec = InputSpec(ndim=len(input_shape), axes=axes)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.op import normalize_axis
 from nyala.core.seeds import SeedGenerator
 from nyala.engines.protocol import Tensor
-from nyala.layers.layer import Layer
+from nyala.layers.layer import Layer, shapes_of
 
 
 class HeadProjection(Layer):
@@ -89,7 +90,7 @@ class MultiHeadAttention(Layer):
 
     Call arguments:
         query: (b, *t, d), value: (b, *s, d), key: (b, *s, d), the value by default.
-        query_mask (b, t), value_mask (b, s), key_mask (b, s): bool, which positions count.
+        query_mask (b, t): bool, becomes the mask of the result; value_mask (b, s), key_mask (b, s): bool, which positions are looked at.
         attention_mask: bool (b, t, s), or (b, heads, t, s).
         return_attention_scores: also return the weights, (b, heads, *t, *s).
         use_causal_mask: positions see only those before them and themselves.
@@ -215,7 +216,7 @@ class MultiHeadAttention(Layer):
         lead, t, s = tuple(q.shape)[: rest + 1], tuple(q.shape)[rest + 1 : -1], tuple(k.shape)[rest + 1 : -1]
         flat = [ops.reshape(x, (*tuple(x.shape)[: rest + 1], math.prod(tuple(x.shape)[rest + 1 : -1]), x.shape[-1])) for x in (q, k, v)]
         scores = ops.matmul(ops.multiply(flat[0], 1.0 / math.sqrt(self.key_dim)), ops.swapaxes(flat[1], -1, -2))  # b *rest n t s
-        mask = self._mask(query_mask, value_mask, key_mask, attention_mask, use_causal_mask, math.prod(t), math.prod(s), (*t, *s), lead)
+        mask = self._mask((value_mask, key_mask), attention_mask, use_causal_mask, t, s, lead)
         weights = _masked_softmax(scores, mask)
         dropped = random.dropout(weights, self.dropout, seed=self.seed_generator) if training and self.dropout > 0 else weights
         x = ops.reshape(ops.matmul(dropped, flat[2]), (*lead, *t, self.value_dim))  # b *rest n *t v
@@ -237,50 +238,41 @@ class MultiHeadAttention(Layer):
         order = self._order(ndim + 1)
         return ops.transpose(x, [order.index(axis) for axis in range(ndim + 1)])
 
-    def _mask(
-        self, query_mask: Any, value_mask: Any, key_mask: Any, attention_mask: Any, causal: bool, t: int, s: int, positions: tuple[int, ...], lead: tuple[int, ...]
-    ) -> Tensor | None:
-        """All masks as one bool tensor that broadcasts against (b, *rest, n, t, s); None without any."""
-        parts = []
-        if query_mask is not None:
-            parts.append(ops.reshape(ops.cast(query_mask, "bool"), (-1, t, 1)))
-        for mask in (value_mask, key_mask):
-            if mask is not None:
-                parts.append(ops.reshape(ops.cast(mask, "bool"), (-1, 1, s)))
-        if causal or self.sliding_window is not None:
-            row, column = ops.reshape(ops.arange(t), (t, 1)), ops.reshape(ops.arange(s), (1, s))
-            if causal:
-                parts.append(ops.reshape(ops.greater_equal(row, column), (1, t, s)))
-            if self.sliding_window is not None:
-                parts.append(ops.reshape(ops.less(ops.absolute(ops.subtract(row, column)), self.sliding_window), (1, t, s)))
-        combined = None
-        for part in parts:
-            combined = part if combined is None else ops.logical_and(combined, part)
-        if combined is not None:
-            combined = ops.reshape(combined, (combined.shape[0], *[1] * (len(lead) - 1), t, s))
+    def _mask(self, value_masks: Sequence[Any], attention_mask: Any, causal: bool, t: tuple[int, ...], s: tuple[int, ...], lead: tuple[int, ...]) -> Tensor | None:
+        """All masks as one bool tensor that broadcasts against (*lead, t, s) with flat positions; None without any."""
+        rows, columns = math.prod(t), math.prod(s)
+        parts = [self._of_values(ops.cast(mask, "bool"), columns, lead) for mask in value_masks if mask is not None]
+        distance = ops.subtract(ops.reshape(ops.arange(rows), (rows, 1)), ops.reshape(ops.arange(columns), (1, columns)))
+        if causal:
+            parts.append(ops.greater_equal(distance, 0))
+        if self.sliding_window is not None:
+            parts.append(ops.less(ops.absolute(distance), self.sliding_window))
         if attention_mask is not None:
             given = ops.cast(attention_mask, "bool")
-            front = tuple(given.shape)[: given.ndim - len(positions)]  # b, and perhaps *rest and heads
-            if len(front) < len(lead):
-                front = (*front, *[1] * (len(lead) - len(front)))
-            given = ops.reshape(given, (*front, t, s) if tuple(given.shape)[given.ndim - len(positions) :] == positions else (*front, *_flat_sizes(given, len(positions))))
-            combined = given if combined is None else ops.logical_and(combined, given)
-        return combined
+            front, sizes = tuple(given.shape)[: -len(t + s)], tuple(given.shape)[-len(t + s) :]
+            if len(front) > len(lead) or len(sizes) < len(t + s) or any(n not in (1, m) for n, m in zip(sizes, t + s, strict=True)):
+                wanted = shapes_of(ops.zeros((lead[0], *t, *s), dtype="bool"))
+                raise ShapeError(f"MultiHeadAttention {self.name!r}(attention_mask)", need=f"shape {wanted}, sizes 1 allowed, or heads after the batch", got=f"{shapes_of(given)}")
+            given = ops.broadcast_to(given, (*front, *t, *s))
+            parts.append(ops.reshape(given, (*front, *[1] * (len(lead) - len(front)), rows, columns)))
+        return functools.reduce(ops.logical_and, parts) if parts else None
+
+    def _of_values(self, mask: Tensor, columns: int, lead: tuple[int, ...]) -> Tensor:
+        """A mask (b, s), or one over all axes of the values but the last, in the axes of the scores."""
+        if mask.ndim == 2:
+            return ops.reshape(mask, (mask.shape[0], *[1] * len(lead), columns))
+        mask = self._heads_first(ops.reshape(mask, (*mask.shape, 1, 1)))  # b *rest 1 *s 1
+        return ops.reshape(mask, (*tuple(mask.shape)[: len(lead)], 1, columns))
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return previous_mask
 
     def _config_of_arguments(self) -> dict[str, Any]:
         config = super()._config_of_arguments()
-        config.update(output_shape=self._output_shape, attention_axes=self._attention_axes)
+        axes = self._axes if self.built else self._attention_axes
+        config.update(output_shape=_listed(self._output_shape), attention_axes=_listed(axes))
         config.pop("flash_attention")
         return config
-
-
-def _flat_sizes(mask: Tensor, positions: int) -> tuple[int, int]:
-    """Sizes of the query and the key positions of a mask that broadcasts in some of them."""
-    sizes = tuple(mask.shape)[mask.ndim - positions :]
-    return math.prod(sizes[: positions // 2]), math.prod(sizes[positions // 2 :])
 
 
 def _masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
@@ -290,6 +282,10 @@ def _masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     low = -3e4 if standardize_dtype(scores.dtype) == "float16" else -1e30  # far below any score, and within the dtype
     weights = ops.softmax(ops.where(mask, scores, low), axis=-1)
     return ops.where(mask, weights, 0.0)
+
+
+def _listed(values: tuple[int, ...] | None) -> list[int] | None:
+    return None if values is None else list(values)
 
 
 def _fresh(initializer: Any) -> Any:

@@ -51,7 +51,9 @@ class Conv(Layer):
         as_choice(f"{kind}(padding)", padding, ("valid", "same", "causal") if rank == 1 else ("valid", "same"), _no_causal(padding))
         data_format = standardize_data_format(data_format)
         if filters % groups:
-            raise ArgumentError(f"{kind}(filters)", need=f"a multiple of groups={groups}", got=f"{filters}", why="each group makes as many filters as the others")
+            raise ArgumentError(
+                f"{kind}(filters)", need=f"a multiple of groups={groups}", got=f"{filters}", why="each group makes as many filters as the others"
+            )
         if max(sizes["strides"]) > 1 and max(sizes["dilation_rate"]) > 1:
             got = f"strides={sizes['strides']} and dilation_rate={sizes['dilation_rate']}"
             raise ArgumentError(kind, need="strides or dilation_rate, the other one 1", got=got, why="their combination is not defined in Keras")
@@ -83,7 +85,13 @@ class Conv(Layer):
         )
         self.bias = None
         if self.use_bias:
-            self.bias = self.add_weight(name="bias", shape=(self.filters,), initializer=self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint)
+            self.bias = self.add_weight(
+                name="bias",
+                shape=(self.filters,),
+                initializer=self.bias_initializer,
+                regularizer=self.bias_regularizer,
+                constraint=self.bias_constraint,
+            )
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={axis: channels})
 
     def call(self, inputs: Tensor) -> Tensor:

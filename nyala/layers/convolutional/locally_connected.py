@@ -50,7 +50,9 @@ class LocallyConnected(Layer):
         kernel_size, strides = as_sizes(f"{kind}(kernel_size)", kernel_size, rank), as_sizes(f"{kind}(strides)", strides, rank)
         as_choice(f"{kind}(padding)", padding, ("valid",), "put a ZeroPadding layer in front; each place has weights of its own, also at the border")
         if implementation not in (1, 2, 3):
-            raise ArgumentError(f"{kind}(implementation)", need="1, 2 or 3", got=repr(implementation), why="in Keras 2 they differ in speed; here they are one")
+            raise ArgumentError(
+                f"{kind}(implementation)", need="1, 2 or 3", got=repr(implementation), why="in Keras 2 they differ in speed; here they are one"
+            )
         data_format = standardize_data_format(data_format)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.filters, self.kernel_size, self.strides, self.padding = filters, kernel_size, strides, padding
@@ -83,13 +85,17 @@ class LocallyConnected(Layer):
         self.bias = None
         if self.use_bias:
             shape = (*places, self.filters)
-            self.bias = self.add_weight(name="bias", shape=shape, initializer=self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint)
+            self.bias = self.add_weight(
+                name="bias", shape=shape, initializer=self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint
+            )
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={i: n for i, n in enumerate(input_shape) if i})
 
     def call(self, inputs: Tensor) -> Tensor:
         first = self.data_format == "channels_first"
         x = ops.moveaxis(inputs, 1, -1) if first else inputs  # b *s c
-        patches = ops.stack([self._strided(x, offset) for offset in product(*map(range, self.kernel_size))], axis=-1 if first else -2)  # b *s' k c, or b *s' c k
+        patches = ops.stack(
+            [self._strided(x, offset) for offset in product(*map(range, self.kernel_size))], axis=-1 if first else -2
+        )  # b *s' k c, or b *s' c k
         batch, places, features, filters = x.shape[0], *self.kernel.shape
         patches = ops.transpose(ops.reshape(patches, (batch, places, features)), (1, 0, 2))  # p b k*c
         y = ops.transpose(ops.matmul(patches, self.kernel), (1, 0, 2))  # b p f

@@ -90,7 +90,13 @@ class Embedding(Layer):
         values = engine.to_numpy(ids)
         wrong = values[(values >= self.input_dim) | (values < -self.input_dim)]
         fix = f"make it Embedding({int(values.max()) + 1}, {self.output_dim}), or map rare ids to one that it has"
-        return IdError(f"Embedding {self.name!r}", need=f"ids from 0 to {self.input_dim - 1}", got=f"{int(wrong.flat[0])}", why=f"input_dim is {self.input_dim}", fix=fix)
+        return IdError(
+            f"Embedding {self.name!r}",
+            need=f"ids from 0 to {self.input_dim - 1}",
+            got=f"{int(wrong.flat[0])}",
+            why=f"input_dim is {self.input_dim}",
+            fix=fix,
+        )
 
     def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor | None:
         return ops.not_equal(inputs, 0) if self.mask_zero else None

@@ -47,10 +47,10 @@ class InputLayer(Layer):
         refuse("Input", "pass dense arrays", sparse=sparse, ragged=ragged)
         shape = kwargs.pop("input_shape", shape)
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)
-        self_shape, self_dtype = _batch_shape(shape, batch_size, batch_shape, input_tensor), dtypes.standardize_dtype(dtype if dtype is not None or input_tensor is None else input_tensor.dtype)
+        batch_shape = _batch_shape(shape, batch_size, batch_shape, input_tensor)
+        dtype = dtypes.standardize_dtype(input_tensor.dtype if dtype is None and input_tensor is not None else dtype)
         super().__init__(name=name, **kwargs)
-        self.batch_shape, self.optional = self_shape, bool(optional)
-        self._dtype = self_dtype
+        self.batch_shape, self._dtype, self.optional = batch_shape, dtype, bool(optional)
         self.sparse = self.ragged = False
         self.supports_masking = self.built = True
         output = input_tensor if input_tensor is not None else Symbolic(self.batch_shape, self._dtype, name=self.name)
@@ -73,10 +73,14 @@ def _batch_shape(shape: Any, batch_size: int | None, batch_shape: Any, tensor: A
     if tensor is not None:
         if not isinstance(tensor, Symbolic) or tensor.node is not None:
             got = type(tensor).__name__ if not isinstance(tensor, Symbolic) else f"the output of {tensor.node.operation.name!r}"
-            raise ArgumentError("Input(tensor)", need="a symbolic tensor without history", got=got, fix="make an Input(shape), and call the model on the tensor")
+            raise ArgumentError(
+                "Input(tensor)", need="a symbolic tensor without history", got=got, fix="make an Input(shape), and call the model on the tensor"
+            )
         return tensor.shape
-    if shape is not None and batch_shape is not None or batch_size is not None and batch_shape is not None:
-        raise ArgumentError("Input", need="either shape (with batch_size) or batch_shape", got="both", fix="batch_shape=(batch_size, *shape) says it all")
+    if batch_shape is not None and (shape is not None or batch_size is not None):
+        raise ArgumentError(
+            "Input", need="either shape (with batch_size) or batch_shape", got="both", fix="batch_shape=(batch_size, *shape) says it all"
+        )
     if batch_shape is None and shape is not None:
         shape = (shape,) if isinstance(shape, int) and not isinstance(shape, bool) else shape
         batch_shape = (batch_size, *shape) if is_shape(shape) else shape
@@ -108,5 +112,3 @@ def Input(
     """
     layer = InputLayer(shape, batch_size, dtype, sparse, ragged, batch_shape, tensor, optional, name)
     return layer.output
-
-

@@ -31,7 +31,9 @@ class Lambda(Layer):
     [[0.0, 1.0]]
     """
 
-    def __init__(self, function: Callable, output_shape: Any = None, mask: Any = None, arguments: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, function: Callable, output_shape: Any = None, mask: Any = None, arguments: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> None:
         if not callable(function):
             raise ArgumentTypeError("Lambda(function)", need="a function", got=repr(function))
         super().__init__(**kwargs)
@@ -65,7 +67,13 @@ class Lambda(Layer):
             code = self.function.__code__
             fix = "write it with def, above it @nyala.saving.register_keras_serializable(), and pass its name to Lambda"
             where = f"the config of Lambda {self.name!r}"
-            raise ArgumentTypeError(where, need="a function with a name", got=f"a lambda (line {code.co_firstlineno} of {code.co_filename})", why="a config holds no code", fix=fix)
+            raise ArgumentTypeError(
+                where,
+                need="a function with a name",
+                got=f"a lambda (line {code.co_firstlineno} of {code.co_filename})",
+                why="a config holds no code",
+                fix=fix,
+            )
         config = {**super().get_config(), "function": serialize_keras_object(self.function)}
         if self._output_shape is not None:
             config["output_shape"] = serialize_keras_object(self._output_shape) if callable(self._output_shape) else self._output_shape
@@ -84,7 +92,13 @@ class Lambda(Layer):
                 value = config.get(key)
                 if isinstance(value, dict) and value.get("class_name") == "__lambda__":
                     fix = "write it with def again, and make the layer from that function"
-                    raise ArgumentError(f"Lambda.from_config({key})", need="the name of a function", got="the bytes of a lambda", why="running code from a file is not safe", fix=fix)
+                    raise ArgumentError(
+                        f"Lambda.from_config({key})",
+                        need="the name of a function",
+                        got="the bytes of a lambda",
+                        why="running code from a file is not safe",
+                        fix=fix,
+                    )
                 if isinstance(value, dict):
                     config[key] = deserialize_keras_object(value)
             return super().from_config(config)

@@ -22,7 +22,8 @@ from nyala.layers.layer import Layer
 class Merge(Layer):
     """A layer of a list of tensors. Subclasses write `merge`, of tensors with equal numbers of axes.
 
-    Shapes without the batch broadcast; a tensor with fewer axes gets new ones after the batch. The mask of the output is True where one of the masks is.
+    Shapes without the batch broadcast; a tensor with fewer axes gets new ones after the batch.
+    The mask of the output is True where one of the masks is.
     """
 
     number: int | None = None  # of inputs that it takes, where that is fixed
@@ -44,14 +45,25 @@ class Merge(Layer):
         aligned = [(1,) * (ndim - len(shape)) + tuple(shape[1:]) for shape in shapes]
         for sizes in zip(*aligned, strict=True):
             if len({n for n in sizes if n != 1}) > 1:
-                raise ShapeError(where, need="shapes that broadcast: sizes equal or 1, aligned at the last axis", got=_shown(shapes), fix="bring them to one size first, with a Dense for example")
+                raise ShapeError(
+                    where,
+                    need="shapes that broadcast: sizes equal or 1, aligned at the last axis",
+                    got=_shown(shapes),
+                    fix="bring them to one size first, with a Dense for example",
+                )
         tensors = [ops.reshape(x, (x.shape[0], *(1,) * (ndim - len(x.shape)), *x.shape[1:])) if 0 < len(x.shape) < ndim else x for x in inputs]
         return self.merge(tensors)
 
     def _check(self, inputs: Any, number: int | None) -> None:
         count = "a list of tensors" if number is None else f"a list of {number} tensors"
         if not isinstance(inputs, (list, tuple)) or not inputs or number not in (None, len(inputs)):
-            got = f"{len(inputs)}" if isinstance(inputs, (list, tuple)) else f"one, of shape {plain_shape(inputs.shape)}" if hasattr(inputs, "shape") else f"{type(inputs).__name__}"
+            got = (
+                f"{len(inputs)}"
+                if isinstance(inputs, (list, tuple))
+                else f"one, of shape {plain_shape(inputs.shape)}"
+                if hasattr(inputs, "shape")
+                else f"{type(inputs).__name__}"
+            )
             raise ArgumentError(f"{type(self).__name__} {self.name!r}", need=count, got=got, fix=f"{type(self).__name__}()([a, b])")
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
@@ -87,8 +99,8 @@ class Add(Merge):
     """The sum of tensors, element by element.
 
     >>> import nyala
-    >>> nyala.ops.convert_to_numpy(nyala.layers.Add()([[[1.0]], [[2.0]], [[4.0]]])).tolist()
-    [[7.0]]
+    >>> nyala.ops.convert_to_numpy(nyala.layers.Add()([nyala.ops.ones((1, 2))] * 3)).tolist()
+    [[3.0, 3.0]]
     """
 
     def merge(self, tensors: list[Tensor]) -> Tensor:
@@ -167,7 +179,9 @@ class Concatenate(Merge):
         axis = self.axis % len(inputs[0].shape)
         ndim = max(len(mask.shape) for mask in previous_mask if mask is not None)
         masks = [ops.ones(x.shape[:ndim], dtype="bool") if mask is None else mask for x, mask in zip(inputs, previous_mask, strict=True)]
-        masks = [ops.broadcast_to(ops.reshape(m, (*m.shape, *(1,) * (ndim - len(m.shape)))), x.shape[:ndim]) for m, x in zip(masks, inputs, strict=True)]
+        masks = [
+            ops.broadcast_to(ops.reshape(m, (*m.shape, *(1,) * (ndim - len(m.shape)))), x.shape[:ndim]) for m, x in zip(masks, inputs, strict=True)
+        ]
         return ops.concatenate(masks, axis=axis) if axis < ndim else functools.reduce(ops.logical_or, masks)
 
 
@@ -192,7 +206,9 @@ class Dot(Merge):
             kind = ArgumentError if isinstance(axes, (list, tuple)) else ArgumentTypeError
             raise kind("Dot(axes)", need="an integer or two", got=repr(axes))
         if 0 in ((axes,) if is_int(axes) else axes):
-            raise ArgumentError("Dot(axes)", need="axes other than the batch, 0", got=repr(axes), fix="tensors without a batch get one by ops.expand_dims(x, 0)")
+            raise ArgumentError(
+                "Dot(axes)", need="axes other than the batch, 0", got=repr(axes), fix="tensors without a batch get one by ops.expand_dims(x, 0)"
+            )
         super().__init__(**kwargs)
         self.axes, self.normalize = axes if is_int(axes) else tuple(axes), normalize
 
@@ -201,7 +217,11 @@ class Dot(Merge):
         where, (x, y) = f"Dot {self.name!r}", inputs
         first, second = self._axes(len(x.shape), len(y.shape))
         if x.shape[first] != y.shape[second] or x.shape[0] != y.shape[0]:
-            raise ShapeError(where, need=f"equal sizes of axis {first} of the first and axis {second} of the second, and equal batches", got=_shown([x.shape, y.shape]))
+            raise ShapeError(
+                where,
+                need=f"equal sizes of axis {first} of the first and axis {second} of the second, and equal batches",
+                got=_shown([x.shape, y.shape]),
+            )
         if self.normalize:
             x, y = _unit(x, first), _unit(y, second)
         left = [chr(ord("b") + i) for i in range(len(x.shape))]

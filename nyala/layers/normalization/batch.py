@@ -68,7 +68,9 @@ class BatchNormalization(Layer):
     ) -> None:
         axis = axis[0] if isinstance(axis, (list, tuple)) and len(axis) == 1 else axis  # configs of Keras 2
         if not is_int(axis):
-            raise ArgumentError("BatchNormalization(axis)", need="one integer", got=repr(axis), fix="the axis of the channels: -1, or 1 for channels_first")
+            raise ArgumentError(
+                "BatchNormalization(axis)", need="one integer", got=repr(axis), fix="the axis of the channels: -1, or 1 for channels_first"
+            )
         unknown = sorted(set(renorm_clipping or {}) - set(CLIPPING))
         if unknown:
             raise ArgumentError("BatchNormalization(renorm_clipping)", need=f"keys among {CLIPPING}", got=f"{unknown}")
@@ -94,12 +96,17 @@ class BatchNormalization(Layer):
         shape = (channels,)
         self.gamma = self.beta = None
         if self.scale:
-            self.gamma = self.add_weight(name="gamma", shape=shape, initializer=self.gamma_initializer, regularizer=self.gamma_regularizer, constraint=self.gamma_constraint)
+            self.gamma = self.add_weight(
+                name="gamma", shape=shape, initializer=self.gamma_initializer, regularizer=self.gamma_regularizer, constraint=self.gamma_constraint
+            )
         if self.center:
-            self.beta = self.add_weight(name="beta", shape=shape, initializer=self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint)
+            self.beta = self.add_weight(
+                name="beta", shape=shape, initializer=self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint
+            )
         self.moving_mean = self._statistic("moving_mean", shape, self.moving_mean_initializer)
         self.moving_variance = self._statistic("moving_variance", shape, self.moving_variance_initializer)
         if self.renorm:
+
             def root(shape: Any, dtype: Any = None) -> Tensor:
                 return ops.sqrt(self.moving_variance_initializer(shape, dtype=dtype))
 

@@ -69,12 +69,21 @@ class LayerNormalization(Layer):
         self.axis = [self.axis] if isinstance(self.axis, int) else self.axis  # as configs of built layers have it in Keras
         shape = tuple(input_shape[axis] for axis in normalize_axes(self.axis, len(input_shape), f"{where} (axis)"))
         if None in shape:
-            raise ShapeError(where, need=f"known sizes of axis {self.axis}", got=f"shape {tuple(input_shape)}", why="its weights have one number for each place there")
+            raise ShapeError(
+                where,
+                need=f"known sizes of axis {self.axis}",
+                got=f"shape {tuple(input_shape)}",
+                why="its weights have one number for each place there",
+            )
         self.gamma = self.beta = None
         if self.scale or self.rms_scaling:
-            self.gamma = self.add_weight(name="gamma", shape=shape, initializer=self.gamma_initializer, regularizer=self.gamma_regularizer, constraint=self.gamma_constraint)
+            self.gamma = self.add_weight(
+                name="gamma", shape=shape, initializer=self.gamma_initializer, regularizer=self.gamma_regularizer, constraint=self.gamma_constraint
+            )
         if self.center and not self.rms_scaling:
-            self.beta = self.add_weight(name="beta", shape=shape, initializer=self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint)
+            self.beta = self.add_weight(
+                name="beta", shape=shape, initializer=self.beta_initializer, regularizer=self.beta_regularizer, constraint=self.beta_constraint
+            )
 
     def call(self, inputs: Tensor) -> Tensor:
         axes = normalize_axes(self.axis, len(inputs.shape))

@@ -39,6 +39,8 @@ class Bidirectional(Layer):
         kwargs.setdefault("dtype", layer.dtype_policy)
         super().__init__(weights=weights, **kwargs)
         config = layer.get_config()
+        if layer.return_sequences:
+            config["zero_output_for_mask"] = True  # else a merged output would mix steps where one direction has stopped
         self.merge_mode = merge_mode
         self.forward_layer = type(layer).from_config({**config, "name": f"forward_{config['name'].removeprefix('forward_')}"})
         if backward_layer is None:

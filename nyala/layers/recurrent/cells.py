@@ -97,6 +97,7 @@ class GatedCell(Layer):
         self._masks = (inputs, recurrent)
 
     def forget_masks(self) -> None:
+        """Drop nothing from here on."""
         self._masks = (None, None)
 
     def dropped(self, x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,7 +135,7 @@ class StackedRNNCells(Layer):
 
     @property
     def output_size(self) -> Any:
-        return getattr(self.cells[-1], "output_size", None) or tree.flatten(self.cells[-1].state_size)[0]
+        return output_size(self.cells[-1])
 
     def get_initial_state(self, batch_size: int | None = None) -> list[Any]:
         return [initial_state(cell, batch_size, self.compute_dtype) for cell in self.cells]
@@ -143,13 +144,13 @@ class StackedRNNCells(Layer):
         for cell in self.cells:
             if isinstance(cell, Layer) and not cell.built:
                 cell.build(input_shape)
-            input_shape = (input_shape[0], getattr(cell, "output_size", None) or tree.flatten(cell.state_size)[0])
+            input_shape = (input_shape[0], output_size(cell))
 
     def draw_masks(self, x: Tensor, states: Any, training: bool | None) -> None:
         for cell, state in zip(self.cells, states, strict=True):
             if hasattr(cell, "draw_masks"):
                 cell.draw_masks(x, state, training)
-            x = ops.zeros((x.shape[0], getattr(cell, "output_size", None) or tree.flatten(cell.state_size)[0]), dtype=self.compute_dtype)
+            x = ops.zeros((x.shape[0], output_size(cell)), dtype=self.compute_dtype)
 
     def forget_masks(self) -> None:
         for cell in self.cells:
@@ -159,17 +160,32 @@ class StackedRNNCells(Layer):
     def call(self, inputs: Tensor, states: Any, training: bool | None = None) -> tuple[Tensor, list[Any]]:
         new = []
         for cell, state in zip(self.cells, states, strict=True):
-            inputs, after = cell(inputs, state, training=training) if isinstance(cell, Layer) else cell.call(inputs, state)
+            inputs, after = call_cell(cell, inputs, state, training)
             new.append(after)
         return inputs, new
+
+
+def call_cell(cell: Any, inputs: Tensor, states: Any, training: bool | None) -> tuple[Tensor, Any]:
+    """One step of any cell. It is given its states as a list; those it returns come back in the structure of its state_size."""
+    states = list(states) if isinstance(states, (list, tuple)) else [states]
+    output, after = cell(inputs, states, training=training) if isinstance(cell, Layer) else cell.call(inputs, states)
+    return output, tree.pack_sequence_as(cell.state_size, tree.flatten(after))
+
+
+def output_size(cell: Any) -> Any:
+    """Size of the output of a cell: said by it, or that of its first state."""
+    return getattr(cell, "output_size", None) or tree.flatten(cell.state_size)[0]
 
 
 def initial_state(cell: Any, batch_size: int | None, dtype: str) -> Any:
     """The first states of a cell: its own, or zeros of its state sizes."""
     if hasattr(cell, "get_initial_state"):
-        return cell.get_initial_state(batch_size=batch_size)
-    return [ops.zeros((batch_size, *((size,) if isinstance(size, int) else tuple(size))), dtype=dtype) for size in _sizes(cell.state_size)]
+        states = cell.get_initial_state(batch_size=batch_size)
+    else:
+        states = [ops.zeros((batch_size, *((size,) if isinstance(size, int) else tuple(size))), dtype=dtype) for size in tree.flatten(cell.state_size)]
+    return tree.pack_sequence_as(cell.state_size, tree.flatten(states))
 
 
-def _sizes(state_size: Any) -> list[Any]:
-    return [state_size] if isinstance(state_size, int) else list(state_size)
+def _first(states: Any) -> Tensor:
+    """The one state of a cell that was given it alone or in a list."""
+    return states[0] if isinstance(states, (list, tuple)) else states

@@ -7,7 +7,7 @@ from typing import Any
 
 from nyala import activations, ops
 from nyala.engines.protocol import Tensor
-from nyala.layers.recurrent.cells import GatedCell
+from nyala.layers.recurrent.cells import GatedCell, _first
 from nyala.layers.recurrent.lstm import _along
 from nyala.layers.recurrent.rnn import KnownRNN, known
 from nyala.ops.nn_recurrence import gru_sequence
@@ -79,7 +79,7 @@ class GRUCell(GatedCell):
         return (self.bias[0], self.bias[1]) if self.reset_after else (self.bias, None)
 
     def call(self, inputs: Tensor, states: Any, training: bool | None = None) -> tuple[Tensor, list[Tensor]]:
-        old = states[0]
+        old = _first(states)
         x, h = self.dropped(inputs, old)
         input_bias, recurrent_bias = self.biases()
         x = ops.matmul(x, self.kernel)  # b 3u
@@ -157,7 +157,7 @@ class GRU(KnownRNN):
         projected = ops.matmul(x, cell.kernel)  # b t 3u
         projected = projected if input_bias is None else ops.add(projected, input_bias)
         outputs, h = gru_sequence(
-            projected, initial_state[0], cell.recurrent_kernel, recurrent_bias, mask, self.go_backwards, cell.reset_after,
+            projected, initial_state, cell.recurrent_kernel, recurrent_bias, mask, self.go_backwards, cell.reset_after,
             known(cell.activation), known(cell.recurrent_activation),
         )  # fmt: skip
-        return h, self._finish(outputs, _along(mask, self.go_backwards)), [h]
+        return h, self._finish(outputs, _along(mask, self.go_backwards)), h

@@ -8,11 +8,12 @@ from typing import Any
 from nyala import ops
 from nyala.core import tree
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
+from nyala.core.symbolic import plain_shape
 from nyala.core.variable import Variable
 from nyala.engines.protocol import Tensor
 from nyala.layers.input_spec import InputSpec
-from nyala.layers.layer import Layer
-from nyala.layers.recurrent.cells import StackedRNNCells, initial_state
+from nyala.layers.layer import Layer, shapes_of
+from nyala.layers.recurrent.cells import StackedRNNCells, call_cell, initial_state
 from nyala.ops.nn_recurrence import recurrent
 
 
@@ -58,10 +59,18 @@ class RNN(Layer):
         self.return_sequences, self.return_state, self.go_backwards = bool(return_sequences), bool(return_state), bool(go_backwards)
         self.stateful, self.unroll, self.zero_output_for_mask = bool(stateful), bool(unroll), bool(zero_output_for_mask)
         self.supports_masking = True
-        self.states: Any = None
+        self._held = _Held()
+
+    @property
+    def states(self) -> Any:
+        """The states between batches, as variables in the structure of cell.state_size; None unless stateful and built."""
+        return self._held.states
+
+    def _other_variables(self) -> list[Variable]:
+        return [*super()._other_variables(), *(tree.flatten(self.states) if self.states is not None else [])]
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
-        shape = tuple(tree.flatten(sequences_shape)) if not isinstance(sequences_shape, (tuple, list)) else tuple(sequences_shape)
+        shape = tuple(sequences_shape)
         if len(shape) < 3:
             raise ShapeError(
                 f"{type(self).__name__} {self.name!r}", need="an input with 3 axes (batch, time, features)", got=f"shape {shape}", fix="add the missing axis: x[..., None] for one feature"
@@ -79,60 +88,58 @@ class RNN(Layer):
             raise StateError(
                 f"{type(self).__name__} {self.name!r} with stateful=True", need="a fixed batch size", got="an unknown one", fix="nyala.Input(batch_shape=(n, t, d)) or batch_input_shape=(n, t, d)"
             )
-        sizes = [size if isinstance(size, int) else tuple(size) for size in tree.flatten(self.cell.state_size)]
-        make = lambda size: Variable(  # noqa: E731
-            lambda shape, dtype: ops.zeros(shape, dtype), (batch_size, *((size,) if isinstance(size, int) else size)), self.variable_dtype, trainable=False, name="state"
-        )
-        variables = iter([make(size) for size in sizes])
-        self.states = tree.map_structure(lambda _: next(variables), self.cell.state_size)
-        if not isinstance(self.states, (list, tuple)):
-            self.states = [self.states]
+        make = lambda size: Variable(ops.zeros, (batch_size, size), self.variable_dtype, trainable=False, name="rnn_state")  # noqa: E731
+        self._held.states = _as_list(tree.map_structure(make, self.cell.state_size))
 
     def get_initial_state(self, batch_size: int | None) -> Any:
         """First states of a batch, zeros unless the cell says otherwise."""
         return _as_list(initial_state(self.cell, batch_size, self.compute_dtype))
 
     def call(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None, training: bool | None = None) -> Any:
+        remembers = self.stateful and plain_shape(sequences.shape)[0] is not None  # shapes of a batch of any size have no states
         if initial_state is None:
-            initial_state = tree.map_structure(lambda v: v.value, self.states) if self.stateful and self.states is not None else self.get_initial_state(sequences.shape[0])
-        states = [ops.cast(s, self.compute_dtype) for s in tree.flatten(_as_list(initial_state))]
-        like = _as_list(self.cell.state_size)
-        if len(states) != len(tree.flatten(like)):
-            raise ArgumentError(f"{type(self).__name__} {self.name!r}(initial_state)", need=f"{len(tree.flatten(like))} states", got=f"{len(states)}")
+            initial_state = self.states if remembers else self.get_initial_state(sequences.shape[0])
+        states = [ops.cast(s, self.compute_dtype) for s in tree.flatten(initial_state)]
+        self._check_states(states, sequences.shape[0])
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
-        if self.unroll and sequences.shape[1] is None:
-            raise ShapeError(f"{type(self).__name__} {self.name!r} with unroll=True", need="a known number of steps", got="an unknown one")
-        last, outputs, states = self.inner_loop(sequences, tree.pack_sequence_as(like, states), mask, training)
-        if self.stateful:
+        last, outputs, states = self.inner_loop(sequences, tree.pack_sequence_as(self.cell.state_size, states), mask, training)
+        if remembers:
             for variable, state in zip(tree.flatten(self.states), tree.flatten(states), strict=True):
                 variable.assign(state)
         result = outputs if self.return_sequences else last
-        return (result, *states) if self.return_state else result
+        return (result, *_as_list(states)) if self.return_state else result
+
+    def _check_states(self, states: list[Tensor], batch_size: int) -> None:
+        where, sizes = f"{type(self).__name__} {self.name!r}(initial_state)", tree.flatten(self.cell.state_size)
+        if len(states) != len(sizes):
+            raise ArgumentError(where, need=f"{len(sizes)} state{'s' * (len(sizes) != 1)}", got=f"{len(states)}", fix=f"pass tensors (batch, size) of sizes {sizes}")
+        for state, size in zip(states, sizes, strict=True):
+            if isinstance(state.shape[-1], int) and (state.ndim < 2 or state.shape[-1] != size):
+                raise ShapeError(where, need=f"states of shapes {[(None, n) for n in sizes]}", got=f"{shapes_of(states)}")
+            if self.stateful and state.shape[0] != batch_size and plain_shape((batch_size,))[0] is not None:
+                raise ShapeError(
+                    f"{type(self).__name__} {self.name!r} with stateful=True", need=f"batches of {state.shape[0]} samples", got=f"{batch_size}",
+                    why="its states go from batch to batch", fix="leave out the last, smaller batch",
+                )  # fmt: skip
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Tensor | None, training: bool | None = None) -> tuple[Tensor, Tensor, list[Any]]:
         """(last output, all outputs, last states) by running the cell step by step."""
         cell = self.cell
         if hasattr(cell, "draw_masks"):
             cell.draw_masks(sequences[:, 0], initial_state, training)
-        single = not isinstance(cell.state_size, (list, tuple))
-        takes_training = isinstance(cell, Layer)
-
-        def step(x: Tensor, states: Any) -> tuple[Tensor, Any]:
-            output, new = cell(x, states, training=training) if takes_training else cell.call(x, states)
-            return output, _as_list(new) if single else new
-
+        step = lambda x, states: call_cell(cell, x, states, training)  # noqa: E731
         last, outputs, states = recurrent(
             step, sequences, initial_state, mask, self.go_backwards, self.return_sequences, self.unroll, self.zero_output_for_mask and self.return_sequences
         )
         if hasattr(cell, "forget_masks"):
             cell.forget_masks()
-        return last, outputs, _as_list(states)  # type: ignore[return-value]
+        return last, outputs, states  # type: ignore[return-value]
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         previous_mask = tree.flatten(previous_mask)[0] if isinstance(previous_mask, (list, tuple)) else previous_mask
         own = previous_mask if self.return_sequences else None
-        return [own] + [None] * len(tree.flatten(self.cell.state_size)) if self.return_state else own
+        return [own] + [None] * len(_as_list(self.cell.state_size)) if self.return_state else own
 
     def reset_state(self) -> None:
         """Set the states to zero; for stateful layers."""
@@ -147,6 +154,12 @@ class RNN(Layer):
 
 def _as_list(states: Any) -> Any:
     return list(states) if isinstance(states, (list, tuple)) else [states]
+
+
+class _Held:
+    """Keeps the states of a stateful layer where nobody looks for weights."""
+
+    states: Any = None
 
 
 class KnownRNN(RNN):

@@ -7,7 +7,7 @@ from typing import Any
 
 from nyala import ops
 from nyala.engines.protocol import Tensor
-from nyala.layers.recurrent.cells import GatedCell
+from nyala.layers.recurrent.cells import GatedCell, _first
 from nyala.layers.recurrent.rnn import KnownRNN
 
 
@@ -34,7 +34,7 @@ class SimpleRNNCell(GatedCell):
     )  # fmt: skip
 
     def call(self, sequence: Tensor, states: Any, training: bool | None = None) -> tuple[Tensor, list[Tensor]]:
-        x, h = self.dropped(sequence, states[0] if isinstance(states, (list, tuple)) else states)
+        x, h = self.dropped(sequence, _first(states))
         x = ops.add(ops.matmul(x, self.kernel), ops.matmul(h, self.recurrent_kernel))
         h = self.activation(x if self.bias is None else ops.add(x, self.bias))
         return h, [h]
@@ -83,3 +83,9 @@ class SimpleRNN(KnownRNN):
             dtype=kwargs.get("dtype"), trainable=kwargs.get("trainable", True), name="simple_rnn_cell",
         )  # fmt: skip
         super().__init__(cell, return_sequences, return_state, go_backwards, stateful, unroll, activity_regularizer=activity_regularizer, **kwargs)
+
+    def _config_of_arguments(self) -> dict[str, Any]:
+        config = super()._config_of_arguments()
+        if self.seed is None:  # Keras writes none
+            del config["seed"]
+        return config

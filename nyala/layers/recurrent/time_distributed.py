@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from nyala import ops
-from nyala.core import tree
 from nyala.core.errors import ShapeError
+from nyala.core.tree import map_structure as _map
 from nyala.engines.protocol import Tensor
 from nyala.layers.core.wrapper import Wrapper
 from nyala.layers.layer import Layer
@@ -19,7 +19,7 @@ class TimeDistributed(Wrapper):
     Args:
         layer: what is applied to (b, ...).
 
-    All steps are one large batch for the layer, so a layer that looks at the batch, as BatchNormalization does, sees all steps at once.
+    All steps are one large batch for the layer, except while training one that updates statistics, as BatchNormalization does: it sees the steps one by one.
 
     >>> import nyala
     >>> TimeDistributed(nyala.layers.Dense(4))(nyala.ops.ones((2, 3, 5))).shape
@@ -39,13 +39,13 @@ class TimeDistributed(Wrapper):
             self.layer.built = True
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Any:
+        given = {"inputs": inputs} if mask is None or mask.ndim == 2 else {"inputs": inputs, "mask": mask}
+        one = lambda x: self.layer(x["inputs"], training=training, **({"mask": x["mask"]} if "mask" in x else {}))  # noqa: E731
+        if training and any(not weight.made_trainable for weight in self.layer.weights):
+            return _map(lambda x: ops.swapaxes(x, 0, 1), ops.map(one, _map(lambda x: ops.swapaxes(x, 0, 1), given)))
         lead = tuple(inputs.shape)[:2]
-        folded = ops.reshape(inputs, (lead[0] * lead[1], *tuple(inputs.shape)[2:]))
-        kwargs: dict[str, Any] = {"training": training}
-        if mask is not None and mask.ndim > 2:
-            kwargs["mask"] = ops.reshape(mask, (lead[0] * lead[1], *tuple(mask.shape)[2:]))
-        outputs = self.layer(folded, **kwargs)
-        return tree.map_structure(lambda x: ops.reshape(x, (*lead, *tuple(x.shape)[1:])), outputs)
+        folded = _map(lambda x: ops.reshape(x, (lead[0] * lead[1], *tuple(x.shape)[2:])), given)
+        return _map(lambda x: ops.reshape(x, (*lead, *tuple(x.shape)[1:])), one(folded))
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         return previous_mask if previous_mask is None or previous_mask.ndim == 2 else None

@@ -32,7 +32,7 @@ class Dropout(Layer):
 
     def __init__(self, rate: float, noise_shape: Sequence[int | None] | None = None, seed: int | None = None, **kwargs: Any) -> None:
         rate = as_fraction(f"{type(self).__name__}(rate)", rate)
-        if noise_shape is not None and not (isinstance(noise_shape, (list, tuple)) and all(n is None or is_int(n) and n > 0 for n in noise_shape)):
+        if noise_shape is not None and not (isinstance(noise_shape, (list, tuple)) and all(n is None or (is_int(n) and n > 0) for n in noise_shape)):
             raise ArgumentError("Dropout(noise_shape)", need="a tuple of positive integers and None", got=repr(noise_shape))
         super().__init__(**kwargs)
         self.rate, self.seed = rate, seed
@@ -50,7 +50,11 @@ class Dropout(Layer):
         if self.noise_shape is None:
             return None
         if len(self.noise_shape) != len(shape):
-            raise ArgumentError(f"Dropout {self.name!r}", need=f"an input with {len(self.noise_shape)} axes, as noise_shape {self.noise_shape}", got=f"{len(shape)} axes")
+            raise ArgumentError(
+                f"Dropout {self.name!r}",
+                need=f"an input with {len(self.noise_shape)} axes, as noise_shape {self.noise_shape}",
+                got=f"{len(shape)} axes",
+            )
         return tuple(size if noise is None else noise for size, noise in zip(shape, self.noise_shape, strict=True))
 
 
@@ -59,7 +63,9 @@ class _SpatialDropout(Dropout):
 
     rank: int
 
-    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, name: str | None = None, dtype: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self, rate: float, data_format: str | None = None, seed: int | None = None, name: str | None = None, dtype: Any = None, **kwargs: Any
+    ) -> None:
         data_format = standardize_data_format(data_format)
         super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
         self.data_format = data_format

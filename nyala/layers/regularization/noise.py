@@ -47,7 +47,9 @@ class GaussianDropout(Layer):
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         if as_fraction("GaussianDropout(rate)", rate) == 1:
-            raise ArgumentError("GaussianDropout(rate)", need="a number from 0, below 1", got=repr(rate), why="the noise has variance rate / (1 - rate)")
+            raise ArgumentError(
+                "GaussianDropout(rate)", need="a number from 0, below 1", got=repr(rate), why="the noise has variance rate / (1 - rate)"
+            )
         super().__init__(**kwargs)
         self.rate, self.seed = rate, seed
         if rate > 0:
@@ -62,7 +64,7 @@ class GaussianDropout(Layer):
 
 
 class ActivityRegularization(Layer):
-    """x, with l1 * sum(|x|) + l2 * sum(x**2) added to the loss.
+    """x, with (l1 * sum(|x|) + l2 * sum(x**2)) / number of samples added to the loss.
 
     Args:
         l1, l2: factors of the penalties.
@@ -71,7 +73,7 @@ class ActivityRegularization(Layer):
     >>> layer = nyala.layers.ActivityRegularization(l1=0.5)
     >>> _ = layer(nyala.ops.ones((2, 3)))
     >>> float(layer.losses[0])
-    3.0
+    1.5
     """
 
     def __init__(self, l1: float = 0.0, l2: float = 0.0, **kwargs: Any) -> None:

@@ -107,7 +107,9 @@ class _Cropping(_Borders):
     def call(self, inputs: Tensor) -> Tensor:
         around, shape = self._around(), inputs.shape
         if any(sum(pair) >= size for pair, size in zip(around, shape, strict=True) if sum(pair)):
-            raise ShapeError(f"{type(self).__name__} {self.name!r}", need=f"more places than it cuts off, {self.pairs}", got=f"shape {plain_shape(shape)}")
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}", need=f"more places than it cuts off, {self.pairs}", got=f"shape {plain_shape(shape)}"
+            )
         index = tuple(slice(before, size - after) for (before, after), size in zip(around, shape, strict=True))
         return ops.get_item(inputs, index)
 

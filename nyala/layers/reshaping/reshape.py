@@ -54,7 +54,13 @@ class Permute(Layer):
 
     def __init__(self, dims: Sequence[int], **kwargs: Any) -> None:
         if sorted(dims) != list(range(1, len(dims) + 1)):
-            raise ArgumentError("Permute(dims)", need=f"each of {tuple(range(1, len(dims) + 1))} once", got=repr(dims), why="axis 0 is the batch and stays", fix="count from 1")
+            raise ArgumentError(
+                "Permute(dims)",
+                need=f"each of {tuple(range(1, len(dims) + 1))} once",
+                got=repr(dims),
+                why="axis 0 is the batch and stays",
+                fix="count from 1",
+            )
         super().__init__(**kwargs)
         self.dims = tuple(dims)
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
@@ -112,7 +118,12 @@ class Reshape(Layer):
         if size != known if -1 not in self.target_shape else not known or size % known:
             wanted = f"{known} numbers a sample" if -1 not in self.target_shape else f"a multiple of {known} numbers a sample"
             where = f"Reshape {self.name!r} to {self.target_shape}"
-            raise ShapeError(where, need=wanted, got=f"{size}: shape {plain_shape(inputs.shape)}", fix="sizes of both shapes, without the batch, multiply to the same number")
+            raise ShapeError(
+                where,
+                need=wanted,
+                got=f"{size}: shape {plain_shape(inputs.shape)}",
+                fix="sizes of both shapes, without the batch, multiply to the same number",
+            )
         return ops.reshape(inputs, (batch, *(size // known if n == -1 else n for n in self.target_shape)))
 
     def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:

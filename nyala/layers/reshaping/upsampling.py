@@ -123,4 +123,8 @@ def _weights(size: int, times: int, interpolation: str, dtype: Any) -> Tensor:
     """The matrix (size * times, size) that interpolates along one axis; rows sum to 1."""
     places = (np.arange(size * times) + 0.5) / times - 0.5
     weights = KERNELS[interpolation](np.abs(places[:, None] - np.arange(size)))
-    return engine.asarray(weights / weights.sum(axis=1, keepdims=True), standardize_dtype(dtype)) if size else engine.full((0, 0), 0, standardize_dtype(dtype))
+    return (
+        engine.asarray(weights / weights.sum(axis=1, keepdims=True), standardize_dtype(dtype))
+        if size
+        else engine.full((0, 0), 0, standardize_dtype(dtype))
+    )

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shortcuts of the PyTorch engine: its own kernels for ops that are composed elsewhere.
+
+A shortcut gets the arguments of the op's body, converted and promoted, and returns NotImplemented for what its kernel does otherwise:
+other axes, wrong shapes (whose errors the body words), 16-bit floats that the body widens. Start at FAST.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+WIDE = (torch.float32, torch.float64)
+
+
+def _relu(x: Tensor) -> Any:
+    return NotImplemented if x.dtype == torch.bool else functional.relu(x)
+
+
+def _softplus(x: Tensor) -> Tensor:
+    return functional.softplus(x, threshold=40.0)
+
+
+def _elu(x: Tensor, alpha: float = 1.0) -> Tensor:
+    return functional.elu(x, alpha)
+
+
+def _gelu(x: Tensor, approximate: bool = True) -> Tensor:
+    return functional.gelu(x, approximate="tanh" if approximate else "none")
+
+
+def _along_one_axis(kernel: Callable) -> Callable:
+    def shortcut(x: Tensor, axis: Any = -1) -> Any:
+        return kernel(x, axis) if type(axis) is int and -x.ndim <= axis < x.ndim else NotImplemented
+
+    return shortcut
+
+
+def _trailing(x: Tensor, axis: Any, weights: tuple[Tensor | None, ...]) -> list[int] | None:
+    """Sizes of x along axis, if that is its last axes in 32 bits or more and the weights fit; else None."""
+    try:
+        axes = sorted(a + x.ndim if a < 0 else a for a in (axis if isinstance(axis, (list, tuple)) else (axis,)))
+    except TypeError:
+        return None
+    if x.dtype not in WIDE or not axes or axes != list(range(x.ndim - len(axes), x.ndim)) or 0 in x.shape:
+        return None
+    sizes = list(x.shape[axes[0] :])
+    return sizes if all(w is None or (list(w.shape) == sizes and w.dtype == x.dtype) for w in weights) else None
+
+
+def _layer_normalization(x: Tensor, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, **kwargs: Any) -> Any:
+    sizes = None if kwargs or epsilon is None else _trailing(x, axis, (gamma, beta))
+    return NotImplemented if sizes is None else functional.layer_norm(x, sizes, gamma, beta, epsilon)
+
+
+def _rms_normalization(x: Tensor, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Any:
+    sizes = None if epsilon is None else _trailing(x, axis, (scale,))
+    return NotImplemented if sizes is None else functional.rms_norm(x, sizes, scale, epsilon)
+
+
+def _dot_product_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor | None = None,
+    mask: Tensor | None = None,
+    scale: float | None = None,
+    is_causal: bool = False,
+    flash_attention: bool | None = None,
+    attn_logits_soft_cap: float | None = None,
+) -> Any:
+    fits = query.ndim == key.ndim == value.ndim == 4 and key.shape[:3] == value.shape[:3] and query.shape[::2] == key.shape[::2]
+    if not fits or query.shape[3] != key.shape[3] or attn_logits_soft_cap is not None or (mask is not None and mask.ndim != 4):
+        return NotImplemented
+    if query.dtype not in WIDE or not query.dtype == key.dtype == value.dtype:
+        return NotImplemented
+    query, key, value = (x.transpose(1, 2) for x in (query, key, value))  # b n t d
+    terms = None if bias is None else bias.to(query.dtype)
+    if mask is not None or (bias is not None and is_causal):
+        seen = torch.ones(query.shape[2], key.shape[2], dtype=torch.bool, device=query.device)
+        seen = seen.tril() if is_causal else seen
+        seen = seen if mask is None else seen & mask.bool()
+        some = seen.any(-1, keepdim=True)  # a row that sees nothing takes the mean: it sees all, with logits of 0
+        query, seen, is_causal = torch.where(some, query, 0.0), seen | ~some, False
+        terms = seen if terms is None else torch.where(seen, torch.where(some, terms, 0.0), -torch.inf)
+    return functional.scaled_dot_product_attention(query, key, value, terms, is_causal=is_causal, scale=scale).transpose(1, 2)
+
+
+FAST: dict[str, Callable] = {
+    "relu": _relu,
+    "relu6": functional.relu6,
+    "silu": functional.silu,
+    "selu": functional.selu,
+    "elu": _elu,
+    "gelu": _gelu,
+    "softplus": _softplus,
+    "log_sigmoid": functional.logsigmoid,
+    "hard_sigmoid": functional.hardsigmoid,
+    "softmax": _along_one_axis(torch.softmax),
+    "log_softmax": _along_one_axis(torch.log_softmax),
+    "layer_normalization": _layer_normalization,
+    "rms_normalization": _rms_normalization,
+    "dot_product_attention": _dot_product_attention,
+}
