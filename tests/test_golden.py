@@ -109,8 +109,20 @@ def gradients_of(loss, variables):
         pytest.skip(str(error).splitlines()[0])
 
 
+NOT_YET = {  # recorded already, to come
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
+    "AdditiveAttention", "AlphaDropout", "Attention", "CategoryEncoding", "CenterCrop", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "ConvLSTM1D",
+    "ConvLSTM2D", "ConvLSTM3D", "DepthwiseConv1D", "DepthwiseConv2D", "Discretization", "EinsumDense", "GroupNormalization", "GroupQueryAttention", "Normalization",
+    "RMSNormalization", "Rescaling", "Resizing", "ReversibleEmbedding", "SeparableConv1D", "SeparableConv2D", "SpectralNormalization", "UnitNormalization",
+}  # fmt: skip
+
+
 def parametrize(kind, wanted=lambda case: True):
-    return pytest.mark.parametrize("name", [name for name, case in CASES[kind].items() if wanted(case)])
+    return pytest.mark.parametrize("name", [name for name, case in CASES[kind].items() if wanted(case) and name.split("/")[0] not in NOT_YET])
+
+
+def test_what_is_there_is_compared():
+    assert sorted(NOT_YET & set(nyala.layers.__all__)) == []
 
 
 @pytest.fixture(autouse=True)
@@ -158,7 +170,7 @@ def test_layer_gradients(name):
         filled = map_tree(lambda leaf: next(values).value if is_float(leaf) else leaf, one)
         outputs = leaves(layer(*filled["args"], **filled["kwargs"]))
         floats = [o for o in outputs if "float" in nyala.backend.standardize_dtype(o.dtype)]
-        return sum(nyala.ops.sum(o * c) for o, c in zip(floats, case["cotangents"], strict=True))
+        return sum(nyala.ops.sum(nyala.ops.multiply(o, c)) for o, c in zip(floats, case["cotangents"], strict=True))
 
     weights = list(layer.trainable_variables)
     gradients = gradients_of(loss, weights + inputs)

@@ -31,11 +31,13 @@ class LearningRateScheduler(Callback):
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         now = float(np.asarray(self.model.optimizer.learning_rate))
         rate = self.schedule(epoch, now) if self._takes != 1 else self.schedule(epoch)
-        if not isinstance(rate, (int, float, np.number)) and np.shape(rate) != ():
-            raise ArgumentTypeError("LearningRateScheduler(schedule)", need="a function that returns a number", got=f"{rate!r}")
-        self.model.optimizer.learning_rate = float(rate)
+        try:
+            rate = float(rate)
+        except (TypeError, ValueError) as error:
+            raise ArgumentTypeError("LearningRateScheduler(schedule)", need="a function that returns a number", got=f"{rate!r}") from error
+        self.model.optimizer.learning_rate = rate
         if self.verbose:
-            print(f"Epoch {epoch + 1}: learning rate {float(rate):g}")
+            print(f"Epoch {epoch + 1}: learning rate {rate:g}")
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         if logs is not None:

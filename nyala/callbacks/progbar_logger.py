@@ -89,9 +89,11 @@ class ProgbarLogger(Callback):
 
     def advance(self, mode: str, done: int, logs: Callable[[], dict[str, Any]]) -> None:
         """Called by the trainer whenever steps are done; logs() fetches the running values."""
-        if self._bar is None or (mode == "test" and self._inside_training):
+        if mode == "test" and self._inside_training:
             return
         self._done = done
+        if self._bar is None:
+            return
         now = time.perf_counter()
         if now - self._drawn >= SECONDS_BETWEEN_DRAWS:
             self._drawn = now

@@ -161,11 +161,21 @@ def serialize_keras_object(value: Any) -> Any:
         "module": place[0] if place else type(value).__module__,
         "class_name": type(value).__name__,
         "config": _plain(config),
-        "registered_name": None if place else get_registered_name(type(value)),
+        "registered_name": None if place and not place[0].startswith("keras.src") else get_registered_name(type(value)),
     }
     if hasattr(value, "get_build_config") and (build := value.get_build_config()):
         result["build_config"] = _plain(build)
+    if hasattr(value, "get_compile_config"):
+        result["compile_config"] = _compile_config(value)
     return result
+
+
+def _compile_config(model: Any) -> dict[str, Any]:
+    """What compile was told; nothing if a config cannot say it, as with a loss that is a lambda."""
+    try:
+        return _plain(model.get_compile_config() or {})
+    except ArgumentTypeError:
+        return {}
 
 
 def _plain(value: Any) -> Any:
@@ -217,6 +227,8 @@ def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | No
     value = kind.from_config(inner)
     if config.get("build_config") and hasattr(value, "build_from_config"):
         value.build_from_config(config["build_config"])
+    if config.get("compile_config") and hasattr(value, "compile_from_config"):
+        value.compile_from_config(config["compile_config"])
     return value
 
 

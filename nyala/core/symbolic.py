@@ -122,6 +122,9 @@ class Symbolic:
     def __hash__(self) -> int:
         return id(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "node": None}  # graphs copy their nodes themselves, not by recursion from tensor to tensor
+
 
 class Node:
     """One call of an operation on symbolic tensors.
@@ -164,6 +167,9 @@ class Operation:
             raise ArgumentError(f"{type(self).__name__}(name)", need="a string without '/'", got=repr(name), fix="use '_' instead")
         self.name = name
         self.inbound_nodes: list[Node] = []
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "inbound_nodes": []}  # a copy has been called nowhere yet; graphs copy their nodes
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The mathematics. Subclasses write this."""

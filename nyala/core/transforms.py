@@ -9,7 +9,7 @@ from typing import Any
 
 from nyala.core import tree
 from nyala.core.op import convert
-from nyala.core.variable import Scope, Variable, state
+from nyala.core.variable import Scope, Variable, autocast, state
 from nyala.engines import current, real_engine
 from nyala.engines.protocol import Engine, Tensor
 
@@ -133,7 +133,8 @@ class Compiled:
         if state.scopes or engine.abstract:  # inside another trace
             return self.function(*args, **kwargs)
         if not engine.compiles:
-            return engine.compile(self.function)(*args, **kwargs)
+            args, kwargs = tree.map_structure(lambda leaf: leaf if _is_static(leaf) else convert(leaf), [list(args), kwargs])
+            return engine.compile(functools.partial(self.function, **kwargs))(*args)
         leaves = tree.flatten([args, kwargs])
         key = (engine.name, _shape_of([args, kwargs]), tuple(map(_signature, leaves)))
         dynamic = [convert(leaf) for leaf in leaves if not _is_static(leaf)]
@@ -238,10 +239,30 @@ def grad(function: Callable, variables: Sequence[Variable]) -> Callable:
 
 
 def remat(function: Callable) -> Callable:
-    """The same function, whose intermediate values are recomputed for the gradient instead of stored: less memory, more time."""
+    """The same function, whose intermediate values are recomputed for the gradient instead of stored: less memory, more time.
+
+    Variables that it reads or assigns become arguments and results: the second run sees what the first one saw."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return real_engine().remat(functools.partial(function, **kwargs))(*args)
+        from nyala.engines.spec import Spec
+
+        engine, bound = current(), functools.partial(function, **kwargs)
+        if engine.abstract:
+            return bound(*args)
+        args = tuple(tree.map_structure(lambda leaf: leaf if _is_static(leaf) else convert(leaf), list(args)))
+        specs = tree.map_structure(lambda leaf: leaf if _is_static(leaf) else Spec(tuple(engine.shape(leaf)), engine.dtype(leaf)), list(args))
+        reads, written, _ = discover(bound, *specs)
+        variables, cast = [*written, *(v for v in reads if not any(v is w for w in written))], state.autocast
+
+        def pure(values: list[Tensor], *args: Any) -> Any:
+            with Scope(variables, values) as inside, autocast(cast):
+                outputs = bound(*args)
+            return outputs, [inside.values[id(v)] for v in written]
+
+        outputs, values = engine.remat(pure)([variable._uncast() for variable in variables], *args)
+        for variable, value in zip(written, values, strict=True):
+            variable.assign(value)
+        return outputs
 
     return call

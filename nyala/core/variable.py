@@ -165,10 +165,13 @@ class Variable:
             for inside in state.scopes:
                 inside.read[id(self)] = self
             return here.full(self._shape, 0, state.autocast if casts else self._dtype)  # type: ignore[arg-type]
-        value = self._scoped()
-        if value is None:
-            value = self.stored()
+        value = self._uncast()
         return here.cast(value, state.autocast) if casts else value
+
+    def _uncast(self) -> Tensor:
+        """The value in force here, in its own dtype."""
+        value = self._scoped()
+        return self.stored() if value is None else value
 
     def _casts(self) -> bool:
         return state.autocast is not None and self.autocast and self._dtype != state.autocast and dtypes.is_float(self._dtype)

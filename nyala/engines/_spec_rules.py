@@ -291,12 +291,42 @@ def binary_operator(name: str, reflected: bool = False) -> Callable:
     def method(self: SpecTensor, other: Any) -> Any:
         if not (is_scalar(other) or (hasattr(other, "shape") and hasattr(other, "dtype"))):
             return NotImplemented
-        pair: list = [other, self] if reflected else [self, other]
+        pair = promoted(*([other, self] if reflected else [self, other]))
         if name == "divide":  # of integers gives a float
             pair = [SpecTensor(x.shape, "float32") if isinstance(x, SpecTensor) and kind_of(x.dtype) in ("int", "uint") else x for x in pair]
-        return getattr(spec_engine(), OF_BOOLS.get(name, name) if self.dtype == "bool" else name)(*pair)
+        bools = all(x.dtype == "bool" for x in pair if isinstance(x, SpecTensor))
+        return getattr(spec_engine(), OF_BOOLS.get(name, name) if bools else name)(*pair)
 
     return method
+
+
+def promoted(*pair: Any) -> list:
+    """Operands of a Python operator in one dtype: primitives refuse others, array libraries promote."""
+    tensors = [as_tensor("operator", x) for x in pair if not is_scalar(x)]
+    if len(tensors) == 2:
+        dtype = joint_dtype(tensors[0].dtype, tensors[1].dtype)
+        return [SpecTensor(x.shape, dtype) for x in tensors]
+    scalar = next(x for x in pair if is_scalar(x))
+    if holds(tensors[0].dtype, scalar):
+        return list(pair)
+    weak = "int32" if isinstance(scalar, int) else "float32" if isinstance(scalar, float) else "complex64"
+    return [x if is_scalar(x) else SpecTensor(x.shape, joint_dtype(x.dtype, weak)) for x in pair]
+
+
+def joint_dtype(a: str, b: str) -> str:
+    """The dtype of an operator on two dtypes: that of the higher kind, else the wider one, as in JAX and PyTorch."""
+    kinds = ("bool", "uint", "int", "float", "complex")
+    (low, small), (high, large) = sorted(((kinds.index(kind_of(x)), x) for x in (a, b)), key=lambda pair: (pair[0], width(pair[1])))
+    if (low, high) == (1, 2) and width(small) >= width(large):
+        return f"int{min(2 * width(small), 64)}"
+    if low == high == 3 and small != large and width(small) == width(large):
+        return "float32"  # float16 and bfloat16
+    return "complex128" if high == 4 and small == "float64" else large
+
+
+def width(dtype: str) -> int:
+    """Bits."""
+    return 1 if dtype == "bool" else int("".join(c for c in dtype.partition("_")[0] if c.isdigit()))
 
 
 def matmul_operator(self: SpecTensor, other: Any) -> SpecTensor:

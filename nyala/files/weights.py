@@ -7,6 +7,7 @@ import os
 import pathlib
 import secrets
 import zipfile
+import zlib
 from typing import Any
 
 import numpy as np
@@ -52,9 +53,9 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
     if not path.is_file():
         raise ArgumentError(where, need="a file", got="a folder" if path.is_dir() else "nothing at that path")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             stored = [(name.split(":", 1)[1].rpartition(":"), archive[name]) for name in sorted(archive.files, key=lambda n: int(n.split(":", 1)[0]))]
-    except (ValueError, OSError, KeyError, EOFError, IndexError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, OSError, LookupError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise ArgumentError(where, need="weights as save_weights writes them", got=f"a file that cannot be read as such ({error})") from error
     weights = model.weights
     if len(stored) != len(weights):

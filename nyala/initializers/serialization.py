@@ -22,9 +22,8 @@ def get(identifier: Any) -> Any:
     from nyala.initializers.fixed import Constant
     from nyala.initializers.initializer import Initializer
 
-    if isinstance(identifier, (np.ndarray, Variable)) or (
-        identifier is not None and not isinstance(identifier, str) and current().is_tensor(identifier)
-    ):
+    plain = identifier is None or callable(identifier) or isinstance(identifier, (str, Mapping))  # asked first: no engine is loaded for these
+    if isinstance(identifier, (np.ndarray, Variable)) or (not plain and current().is_tensor(identifier)):
         return Constant(identifier)
     return from_identifier(identifier, "nyala.initializers", Initializer, "initializer")
 

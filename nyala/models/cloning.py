@@ -82,7 +82,7 @@ def _clone_functional(model: Functional, input_tensors: Any, copied: Callable[[L
             continue
         operation = node.operation
         if id(operation) not in layers:
-            layers[id(operation)] = copied(operation) if isinstance(operation, Layer) else Function(operation.op)  # type: ignore[attr-defined]
+            layers[id(operation)] = copied(operation) if isinstance(operation, Layer) else Function(operation.op, operation.name)  # type: ignore[attr-defined]
         args, kwargs = tree.map_structure(lambda leaf: values[id(leaf)] if isinstance(leaf, Symbolic) else leaf, [list(node.args), dict(node.kwargs)])
         outputs = call(layers[id(operation)], *args, **kwargs)
         values.update({id(old): new for old, new in zip(node.output_tensors, tree.flatten(outputs), strict=True)})

@@ -52,7 +52,7 @@ class Functional(Model):
         self._check_ends(inputs, outputs)
         self._inputs_struct, self._outputs_struct = inputs, outputs
         self.inputs, self.outputs = tree.flatten(inputs), tree.flatten(outputs)
-        self.graph = Graph(_through_input_layers(self.inputs), self.outputs, f"Model {self.name!r}")
+        self.graph = Graph(self.inputs, self.outputs, f"Model {self.name!r}")
         self._layers = [op for op in self.graph.operations if isinstance(op, Layer)]
         names = [layer.name for layer in self._layers]
         if len(set(names)) != len(names):
@@ -62,6 +62,8 @@ class Functional(Model):
 
     def _check_ends(self, inputs: Any, outputs: Any) -> None:
         for what, structure in (("inputs", inputs), ("outputs", outputs)):
+            if not tree.flatten(structure):
+                raise ArgumentError(f"Model({what})", need="at least one symbolic tensor", got=f"{structure!r}")
             for leaf in tree.flatten(structure):
                 if not isinstance(leaf, Symbolic):
                     raise ArgumentError(
@@ -118,22 +120,43 @@ class Functional(Model):
 
     def _bind(self, inputs: Any) -> list[Any]:
         """Tensors in the order of the inputs: dicts by name, lists by position; then checked and fitted one by one."""
-        expected = self._inputs_struct
-        names = [key for key in sorted(expected)] if isinstance(expected, dict) else self.input_names
-        if isinstance(inputs, dict):
-            missing, extra = [n for n in names if n not in inputs], [k for k in inputs if k not in names]
-            if missing or (extra and not isinstance(expected, dict)):
-                raise StructureError(f"Model {self.name!r}", need=f"inputs named {names}", got=f"{list(inputs)}", why="dicts are bound by name", fix=f"rename the keys, or name the layers: nyala.Input(..., name={names[0]!r})")
-            given = [inputs[n] for n in names]
+        names = self.input_names
+        if isinstance(self._inputs_struct, dict) and isinstance(inputs, dict):
+            given = tree.flatten(self._matching(self._inputs_struct, inputs, ""))
+        elif isinstance(inputs, dict):
+            if set(inputs) != set(names):
+                raise self._unnamed(names, inputs, "")
+            given = [inputs[name] for name in names]
         else:
             given = tree.flatten(inputs)
         if len(given) != len(names):
-            raise StructureError(f"Model {self.name!r}", need=f"{len(names)} input{'s' * (len(names) > 1)} {names}", got=f"{len(given)}")
+            raise StructureError(f"Model {self.name!r}", need=f"{len(names)} input{'s' * (len(names) > 1)} {names}", got=f"{len(given)}", fix=self._order_hint())
         return [self._fit(value, tensor) for value, tensor in zip(given, self.inputs, strict=True)]
+
+    def _matching(self, expected: Any, given: Any, where: str) -> Any:
+        """What was given in the places of the inputs: of a dict the keys that the model has, others are left out."""
+        if isinstance(expected, dict):
+            if not isinstance(given, dict) or any(key not in given for key in expected):
+                raise self._unnamed(sorted(expected), given, where)
+            return {key: self._matching(value, given[key], f"{where}[{key!r}]") for key, value in expected.items()}
+        if isinstance(expected, (list, tuple)) and isinstance(given, (list, tuple)) and len(given) == len(expected):
+            return [self._matching(e, g, f"{where}[{i}]") for i, (e, g) in enumerate(zip(expected, given, strict=True))]
+        return given
+
+    def _unnamed(self, names: list[str], given: Any, where: str) -> StructureError:
+        got = f"{list(given)}" if isinstance(given, dict) else type(given).__name__
+        missing = [name for name in names if name not in given] if isinstance(given, dict) else []
+        why = "dicts are bound by name" + (f", and {', '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing" if missing else "")
+        return StructureError(f"Model {self.name!r}", need=f"inputs{where} named {names}", got=got, why=why, fix="rename the keys to these")
+
+    def _order_hint(self) -> str:
+        return f"pass them in the order {self.input_names}, or in a dict by these names" if len(self.inputs) > 1 else ""
 
     def _fit(self, value: Any, tensor: Symbolic) -> Any:
         """A tensor as an input declared it: dtype cast, a last axis of 1 added or dropped; other shapes are refused."""
         if value is None:
+            if not getattr(tensor.node and tensor.node.operation, "optional", False):
+                raise StructureError(f"Model {self.name!r}", need=f"a tensor for its input {_input_name(tensor)!r}", got="None", fix="pass it, or declare nyala.Input(..., optional=True)")
             return None
         value = convert(value)
         shape, wanted = tuple(value.shape), tensor.shape
@@ -143,12 +166,15 @@ class Functional(Model):
             value = current().reshape(value, shape[:-1])
         shape = tuple(value.shape)
         if len(shape) != len(wanted) or any(w is not None and n != w and type(n) is int for n, w in zip(shape, wanted, strict=True)):
-            raise _misfit(self.name, _input_name(tensor), wanted, shape)
+            raise _misfit(self.name, _input_name(tensor), wanted, shape, self._order_hint())
         dtype = current().dtype(value)
         target = current().canonical_dtype(tensor.dtype)
         if dtype == target or (dtypes.is_float(dtype) and dtypes.is_float(target)):  # layers cast floats to the dtype they compute in
             return value
         return current().cast(value, target)
+
+    def get_build_config(self) -> dict[str, Any]:
+        return {"input_shape": None}
 
     def get_config(self) -> dict[str, Any]:
         from nyala.models.serialization import functional_config
@@ -168,11 +194,7 @@ def _input_name(tensor: Symbolic) -> str:
     return tensor.node.operation.name if tensor.node is not None and not tensor.node.input_tensors else tensor.name
 
 
-def _through_input_layers(inputs: list[Symbolic]) -> list[Symbolic]:
-    return inputs
-
-
-def _misfit(model: str, name: str, wanted: tuple, shape: tuple) -> ShapeError:
+def _misfit(model: str, name: str, wanted: tuple, shape: tuple, order: str) -> ShapeError:
     from nyala.core.symbolic import plain_shape
 
     shape = plain_shape(shape)
@@ -181,9 +203,9 @@ def _misfit(model: str, name: str, wanted: tuple, shape: tuple) -> ShapeError:
         fix = "this is one sample without the batch axis: pass x[None]"
     elif len(shape) == len(wanted) - 1:
         fix = "add the missing axis: x[None] for a single sample, x[..., None] for grey images or one feature"
-    elif len(shape) == len(wanted) == 4 and {shape[-1], wanted[-1]} <= {1, 3, 4}:
+    elif len(shape) == len(wanted) == 4 and {shape[-1], wanted[-1]} <= {1, 3, 4} and shape[-1] != wanted[-1]:
         kind = {1: "grey", 3: "colour (RGB)", 4: "RGBA"}
         fix = f"these look like {kind[shape[-1]]} images where {kind[wanted[-1]]} ones are wanted: convert them"
     elif len(shape) > len(wanted):
         fix = "reshape or flatten the data, or declare nyala.Input with this shape"
-    return ShapeError(f"Model {model!r}", need=f"shape {wanted} for its input {name!r}", got=f"{shape}", fix=fix or "reshape the data, or declare nyala.Input with this shape")
+    return ShapeError(f"Model {model!r}", need=f"shape {wanted} for its input {name!r}", got=f"{shape}", fix=fix or order or "reshape the data, or declare nyala.Input with this shape")

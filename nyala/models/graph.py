@@ -32,6 +32,15 @@ class Graph:
         self.nodes = sorted(found, key=lambda node: -depth[id(node)])
         self._compile()
 
+    def __getstate__(self) -> dict[str, Any]:
+        nodes = [(node.operation, node.args, node.kwargs, node.outputs) for node in self.nodes]
+        return {"inputs": self.inputs, "outputs": self.outputs, "operations": self.operations, "nodes": nodes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.nodes = [known_node(*call) for call in state["nodes"]]
+        self._compile()
+
     def _compile(self) -> None:
         """Number the tensors, so that a run is a loop over (operation, arguments, result numbers)."""
         slots = {id(tensor): i for i, tensor in enumerate(self.inputs)}
@@ -59,6 +68,12 @@ class Graph:
                 for place, value in zip(places, tree.flatten(result), strict=True):
                     known[place] = value
         return [known[place] for place in self._results]
+
+
+def known_node(operation: Operation, args: tuple, kwargs: dict, outputs: Any) -> Node:
+    """The node of a call that is being copied: made once, also where several graphs have it."""
+    tensor = next(leaf for leaf in tree.flatten(outputs) if isinstance(leaf, Symbolic))
+    return tensor.node if tensor.node is not None else Node(operation, args, kwargs, outputs)
 
 
 def _filler(node: Node, slots: dict[int, int]) -> Callable[[list], tuple[tuple, dict]]:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
 
 from nyala.core.errors import ArgumentError, LookupFailed
-from nyala.core.symbolic import contains_symbolic
 from nyala.layers.layer import Layer, is_shape
 from nyala.training.trainer import Trainer
 
@@ -39,12 +39,23 @@ class Model(Trainer, Layer):
 
         if _is_graph(args, kwargs):
             if not isinstance(self, Functional):  # a subclass that calls super().__init__(inputs, outputs)
-                self.__class__ = type(type(self).__name__, (type(self), Functional), {"__module__": type(self).__module__})
+                self.__class__ = _with_graph(type(self))
             Functional.__init__(self, *args, **kwargs)
         else:
-            if args:
-                raise ArgumentError(f"{type(self).__name__}(...)", need="symbolic inputs and outputs, or keyword arguments only", got=f"{len(args)} positional arguments")
+            if args or (type(self) is Model and {"inputs", "outputs"} & set(kwargs)):
+                got = f"{len(args)} positional argument" if args else " and ".join(kwargs)
+                raise ArgumentError(f"{type(self).__name__}(...)", need="both inputs and outputs, symbolic tensors, or keyword arguments only", got=got)
             Layer.__init__(self, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        if "_programs" in state:
+            state["_programs"] = type(state["_programs"])()  # compiled code stays behind
+        return state
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        written = type(self).__dict__.get("_written")
+        return (_empty, (written,), self.__getstate__()) if written else super().__reduce_ex__(protocol)
 
     @property
     def layers(self) -> list[Layer]:
@@ -153,4 +164,16 @@ class Model(Trainer, Layer):
 
 def _is_graph(args: tuple, kwargs: dict) -> bool:
     """Whether the arguments of Model are symbolic inputs and outputs."""
-    return (len(args) >= 2 and contains_symbolic(args[0])) or (len(args) == 1 and "outputs" in kwargs) or ("inputs" in kwargs and "outputs" in kwargs)
+    return len(args) >= 2 or (len(args) == 1 and "outputs" in kwargs) or ("inputs" in kwargs and "outputs" in kwargs)
+
+
+@functools.cache
+def _with_graph(kind: type) -> type:
+    """A subclass of Model whose __init__ has called super().__init__(inputs, outputs), as a functional model."""
+    from nyala.models.functional import Functional
+
+    return type(kind.__name__, (kind, Functional), {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "_written": kind})
+
+
+def _empty(written: type) -> Any:
+    return Layer.__new__(_with_graph(written))

@@ -12,6 +12,7 @@ from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
 from nyala.core.symbolic import Symbolic
 from nyala.layers.core.input_layer import Input, InputLayer
 from nyala.layers.layer import Layer, is_shape, shapes_of
+from nyala.models.graph import known_node
 from nyala.models.model import Model
 
 
@@ -33,15 +34,23 @@ class Sequential(Model):
         Layer.__init__(self, trainable=trainable, name=name)
         self._chain: list[Layer] = []
         self._tensors: list[Symbolic] = []  # symbolic outputs of the chain, as far as it is built
+        if layers is not None and (isinstance(layers, (str, Layer, Symbolic)) or not hasattr(layers, "__iter__")):
+            raise ArgumentTypeError("Sequential(layers)", need="a list of layers", got=f"{layers!r}", fix="put it into a list: Sequential([...])")
         for layer in layers or ():
             self._append(layer)
         self._extend_tensors()
 
     def add(self, layer: Any, rebuild: bool = True) -> None:
         """Add a layer at the end."""
+        before = list(self._chain)
         self._append(layer)
         if rebuild:
-            self._extend_tensors()
+            try:
+                self._extend_tensors()
+            except Exception:  # the layer does not fit
+                self._chain = before
+                self._after_change()
+                raise
 
     def _append(self, layer: Any) -> None:
         where = f"Sequential {self.name!r}.add"
@@ -132,6 +141,11 @@ class Sequential(Model):
         remembers = any(getattr(layer, "stateful", False) for layer in self._flatten_layers(include_self=False))
         self.build((None, *shape[1:]) if is_shape(shape) and shape and not remembers else shape)
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for i, (layer, tensor) in enumerate(zip(self._chain, self._tensors, strict=False)):
+            known_node(layer, tuple(self._tensors[max(i - 1, 0) : i]), {}, tensor)
+
     def _needs_tensors(self, what: str) -> list[Symbolic]:
         if not self._tensors or len(self._tensors) != len(self._chain):
             raise StateError(f"Sequential {self.name!r}.{what}", need="a model whose input shape is known", got="one that has seen no data", fix="begin it with nyala.Input(shape), or call it once")
@@ -178,8 +192,8 @@ class Sequential(Model):
             config["build_input_shape"] = list(self._tensors[0].shape)
         return config
 
-    def get_build_config(self) -> None:
-        return None
+    def get_build_config(self) -> dict[str, Any] | None:
+        return {"input_shape": self._tensors[0].shape} if self._tensors else None
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:

@@ -322,7 +322,8 @@ def test_terminate_on_nan(bad, capsys):
     y = Y.copy()
     y[5] = bad
     model = compiled()
-    history = model.fit(X, y, batch_size=4, epochs=3, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
+    with pytest.warns(UserWarning, match=f"the loss is {bad} after epoch 1"):
+        history = model.fit(X, y, batch_size=4, epochs=3, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
     assert history.epoch == [0]
     assert int(model.optimizer.iterations) == 2
     assert capsys.readouterr().out == f"Batch 1: the loss is {bad}, training stops\n"

@@ -62,6 +62,18 @@ def test_operators_are_numpys(operation):
     assert look(operation(SpecTensor((2, 3, 5)), SpecTensor((3, 1)))) == look(operation(x, y))
 
 
+def test_operators_promote_as_array_libraries_do():
+    """Primitives want one dtype; code of users that mixes them works on every engine, so it must on shapes."""
+    x, flags, counts = SpecTensor((2, 3), "float32"), SpecTensor((2, 3), "bool"), SpecTensor((3,), "int32")
+    for result, dtype in [
+        (x * flags, "float32"), (flags * x, "float32"), (x + counts, "float32"), (counts - x, "float32"), (counts * flags, "int32"), (flags & (x > 0), "bool"),
+        (counts * 0.5, "float32"), (0.5 + counts, "float32"), (flags * 2, "int32"), (flags + flags.T[..., :1].T, "bool"), (counts > x, "bool"), (x + 2j, "complex64"),
+        (SpecTensor((3,), "float16") + SpecTensor((3,), "bfloat16"), "float32"), (SpecTensor((3,), "uint8") + SpecTensor((3,), "int8"), "int16"),
+        (SpecTensor((3,), "float16") * SpecTensor((3,), "int32"), "float16"), (SpecTensor((3,), "float64") + x, "float64"), (x * np.zeros(3, "int8"), "float32"),
+    ]:  # fmt: skip
+        assert result.dtype == dtype
+
+
 def test_operators_of_integers():
     x = SpecTensor((2, 3), "int32")
     assert look(x / 2) == look(1 / x) == look(x / x) == ((2, 3), "float32")

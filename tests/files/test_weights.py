@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Weights in .npz files: bit for bit on every engine, all or nothing, and never anything but numbers."""
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+import nyala
+from nyala import layers
+from nyala.core.errors import ArgumentError, ShapeError
+from nyala.files.weights import write_npz
+from nyala.testing import installed_engines
+from tests.training.tools import linear, numbers, raises
+
+
+def model_of(dtype="float32", units=3):
+    return nyala.Sequential([nyala.Input((5,)), layers.Dense(units, name="a", dtype=dtype), layers.BatchNormalization(name="b"), layers.Dense(2, name="c")], name="m")
+
+
+def filled(model, seed=0):
+    model.set_weights([np.abs(numbers(*w.shape, seed=seed + i)) for i, w in enumerate(model.weights)])
+    return model
+
+
+def same_bits(a, b):
+    for x, y in zip(a.weights, b.weights, strict=True):
+        x, y = x.numpy(), y.numpy()
+        assert x.dtype == y.dtype
+        assert x.tobytes() == y.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_round_trip(dtype, tmp_path):
+    model = filled(model_of(dtype))
+    model.save_weights(tmp_path / "w.npz")
+    other = model_of(dtype)
+    other.load_weights(str(tmp_path / "w.npz"))
+    same_bits(model, other)
+    assert [p.name for p in tmp_path.iterdir()] == ["w.npz"]
+
+
+def test_float8_is_kept_bit_for_bit(tmp_path):
+    layer = nyala.Sequential([nyala.Input((5,)), layers.Dense(3, use_bias=False)])
+    for dtype in ("float8_e4m3fn", "float8_e5m2"):
+        layer.layers[0].kernel = nyala.Variable(numbers(5, 3), dtype=dtype, name="kernel")
+        layer.layers[0]._weights = [layer.layers[0].kernel]
+        before = layer.weights[0].numpy()
+        layer.save_weights(tmp_path / "w.npz")
+        layer.weights[0].assign(np.zeros((5, 3), "float32"))
+        layer.load_weights(tmp_path / "w.npz")
+        assert layer.weights[0].numpy().tobytes() == before.tobytes()
+
+
+def test_files_of_one_engine_are_read_on_another(tmp_path):
+    saved = filled(model_of())
+    for engine in installed_engines():
+        with nyala.backend(engine.name):
+            saved.predict(numbers(2, 5))
+            saved.save_weights(tmp_path / "w.npz")
+            other = model_of()
+            other.load_weights(tmp_path / "w.npz")
+            other.predict(numbers(2, 5))
+        same_bits(saved, other)
+
+
+def test_numbers_can_be_read_with_numpy_alone(tmp_path):
+    model = filled(model_of())
+    model.save_weights(tmp_path / "w.npz")
+    with np.load(tmp_path / "w.npz", allow_pickle=False) as file:
+        assert file.files[:2] == ["0:m/a/kernel:float32", "1:m/a/bias:float32"]
+        np.testing.assert_array_equal(file[file.files[0]], model.get_weights()[0])
+
+
+def test_all_or_nothing(tmp_path):
+    path = tmp_path / "w.npz"
+    filled(model_of()).save_weights(path)
+    wider = filled(model_of(units=4), seed=50)
+    before = wider.get_weights()
+    with pytest.raises(ShapeError) as info:
+        wider.load_weights(path)
+    assert str(info.value).splitlines()[0].endswith("needs shape (5, 4) for 'm/a/kernel', got (5, 3), stored as 'm/a/kernel'.")
+    assert str(info.value).endswith("\n  fix: no weight was changed")
+    for a, b in zip(before, wider.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    wider.load_weights(path, skip_mismatch=True)
+    np.testing.assert_array_equal(wider.get_weights()[0], before[0])
+    np.testing.assert_array_equal(wider.get_weights()[-1], filled(model_of()).get_weights()[-1])
+
+
+def test_refusals(tmp_path):
+    path = tmp_path / "w.npz"
+    shown = repr(str(path))
+    model = linear()
+    with raises(ArgumentError, f"load_weights({shown}) needs a file, got nothing at that path."):
+        model.load_weights(path)
+    (tmp_path / "folder.npz").mkdir()
+    with raises(ArgumentError, f"load_weights({str(tmp_path / 'folder.npz')!r}) needs a file, got a folder."):
+        model.load_weights(tmp_path / "folder.npz")
+    with raises(ArgumentError, "the path of a weights file needs the suffix .npz, got 'w.txt'.\n  fix: change the suffix"):
+        model.save_weights("w.txt")
+    model.save_weights(path)
+    text = f"save_weights(filepath) needs a path where no file is, got {path}.\n  fix: pass overwrite=True, or another path"
+    with raises(ArgumentError, text):
+        model.save_weights(path, overwrite=False)
+    text = f"load_weights({shown}) needs 0 weights, got 2 in the file.\n  why: the model is not built yet\n  fix: use the architecture with which they were saved"
+    with raises(ArgumentError, text):
+        nyala.Sequential([layers.Dense(1)]).load_weights(path)
+    text = f"load_weights({shown}) needs 8 weights, got 2 in the file.\n  fix: use the architecture with which they were saved"
+    with raises(ArgumentError, text):
+        model_of().load_weights(path)
+
+
+class Evil:
+    def __reduce__(self):
+        return os.mkdir, ("hacked",)
+
+
+def test_files_that_are_not_weights(tmp_path, monkeypatch):
+    """Cut off, empty, of another kind, or with objects inside: refused by name, and no code runs."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "w.npz"
+    model = linear()
+    model.save_weights(path)
+    whole = path.read_bytes()
+    before = model.get_weights()
+    contents = [whole[: len(whole) // 2], b"", b"PK\x03\x04", b"not a zip at all", pickle.dumps(Evil()), whole[:60] + bytes(20) + whole[80:]]
+    for content in contents:
+        path.write_bytes(content)
+        with pytest.raises(ArgumentError, match=r"needs weights as save_weights writes them, got a file that cannot be read as such"):
+            model.load_weights(path)
+    np.savez(path, **{"0:a:float32": np.array([Evil()], object), "1:b:float32": np.zeros(1)})
+    with pytest.raises(ArgumentError, match="cannot be read as such"):
+        model.load_weights(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))  # one array, no archive
+    with pytest.raises(ArgumentError, match="cannot be read as such"):
+        model.load_weights(path)
+    np.savez(path, a=np.zeros((3, 1)), b=np.zeros(1))
+    with pytest.raises(ArgumentError, match="cannot be read as such"):
+        model.load_weights(path)
+    assert not (tmp_path / "hacked").exists()
+    np.testing.assert_array_equal(model.get_weights()[0], before[0])
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "w.npz"
+    linear().save_weights(path)
+    old = path.read_bytes()
+
+    def fail(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        linear().save_weights(path)
+    monkeypatch.undo()
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["w.npz"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
+def test_files_have_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "plain").write_bytes(b"")
+    write_npz(tmp_path / "w.npz", {"a": np.zeros(2)})
+    assert (tmp_path / "w.npz").stat().st_mode == (tmp_path / "plain").stat().st_mode
