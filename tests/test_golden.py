@@ -24,6 +24,7 @@ LOOSER = {                                       # pattern of the case: (toleran
     r"losses/(MeanAbsolutePercentageError|Circle|CosineSimilarity|LogCosh)": (3e-5, "divides by, or subtracts, nearly equal numbers"),
     r"optimizers/(Muon|Adafactor|Lamb)": (1e-4, "twenty steps through normalized matrices"),
     r"optimizers/": (2e-5, "twenty steps add up"),
+    r"models/fit/convolution": (1e-3, "the gradient of the first bias nearly cancels, and Adam divides it by its own size"),
     r"models/fit": (1e-4, "a dozen steps through the whole model"),
 }
 
@@ -72,15 +73,21 @@ def plain(value):
     return plain(nyala.saving.serialize_keras_object(value))
 
 
+RICHER = {"Huber/delta": {"delta"}, "CosineSimilarity/axis_1": {"axis"}}  # what Keras forgets to write, so that a reload changes the object
+
+
 def same_config(actual, expected, where):
-    """Same keys, same plain values; of a serialized thing the class and its own config."""
+    """Same keys, same plain values; of a serialized thing the class and its own config, of a serialized tensor the values."""
+    if isinstance(expected, dict) and expected.get("class_name") == "__tensor__" and isinstance(actual, list):
+        actual, expected = actual, expected["config"]["value"]
     if isinstance(expected, dict) and {"class_name", "config"} <= set(expected):
         assert isinstance(actual, dict), where
         assert actual.get("class_name") == expected["class_name"], where
         return same_config(actual.get("config"), expected["config"], f"{where}.{expected['class_name']}")
     if isinstance(expected, dict):
         assert isinstance(actual, dict), where
-        assert set(actual) == set(expected), where
+        richer = next((keys for case, keys in RICHER.items() if where.startswith(case)), set())
+        assert set(actual) == set(expected) | richer, where
         for key, value in expected.items():
             same_config(actual[key], value, f"{where}.{key}")
     elif isinstance(expected, list):
@@ -217,7 +224,7 @@ def test_activation(name):
 def test_activation_gradient(name):
     case = CASES["activations"][name]
     function, x = getattr(nyala.activations, case["name"]), nyala.Variable(case["x"])
-    gradient, = gradients_of(lambda: nyala.ops.sum(function(x.value, **case["arguments"]) * case["cotangent"]), [x])
+    gradient, = gradients_of(lambda: nyala.ops.sum(nyala.ops.multiply(function(x.value, **case["arguments"]), case["cotangent"])), [x])
     close(gradient, case["gradient"], f"activations/{name}", "gradient")
 
 

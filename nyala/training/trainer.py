@@ -527,14 +527,14 @@ class Trainer:
     # One batch at a time ----------------------------------------------------------------------------------------------------------------
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False) -> Any:
-        """One update with one batch; returns the running loss and metrics, which reset_metrics sets back."""
+        """One update with one batch; returns the loss and metrics of this batch."""
         self._require_compiled("train_on_batch")
         data = as_data(x, y, sample_weight, batch_size=2**62, class_weight=class_weight, where="train_on_batch")
         self._prepare(data, training=True)
         return self._on_batch("train", data, self._train_function(), return_dict)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """Loss and metrics of one batch, added to the running ones, which reset_metrics sets back."""
+        """Loss and metrics of one batch."""
         self._require_compiled("test_on_batch")
         data = as_data(x, y, sample_weight, batch_size=2**62, where="test_on_batch")
         self._prepare(data, training=False)
@@ -542,6 +542,7 @@ class Trainer:
 
     def _on_batch(self, mode: str, data: Any, step: Callable, return_dict: bool) -> Any:
         runner = Runner(self, mode, data, step)
+        self.reset_metrics()
         runner.run_batch(data.parts)
         logs = self._logs(runner)
         return logs if return_dict else self._flat_results(logs)

@@ -13,7 +13,14 @@ from nyala import layers, ops
 from nyala.core import serialization
 from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed
 from nyala.saving import register_keras_serializable
-from nyala.utils import custom_object_scope, deserialize_keras_object, get_custom_objects, get_registered_name, get_registered_object, serialize_keras_object
+from nyala.utils import (
+    custom_object_scope,
+    deserialize_keras_object,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    serialize_keras_object,
+)
 from tests.training.tools import numbers, raises
 
 

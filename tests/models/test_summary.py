@@ -63,8 +63,8 @@ def test_connections_shapes_and_types():
         ["x (InputLayer)", "(None, 7, 3)", "0", "-"],
         ["shared (Dense)", "(None, 5, 4)", "16", "x[0][0], y[0][0]"],
         ["lstm (LSTM)", "[(None, 3), (None, 3), (None, 3)]", "96", "shared[0][0]"],
-        ["inner (Sequential)", "(None, 2)", "8", "lstm[0][0]"],
         ["y (InputLayer)", "(None, 5, 3)", "0", "-"],
+        ["inner (Sequential)", "(None, 2)", "8", "lstm[0][0]"],
         ["add (Add)", "(None, 3)", "0", "lstm[0][1], lstm[0][2]"],
     ]
 
@@ -95,7 +95,7 @@ def test_nested_and_trainable():
 
 def test_layer_range():
     rows = cells(shown(branched(), layer_range=["shared", "inn.*"]))
-    assert [row[0].split()[0] for row in rows[1:]] == ["shared", "lstm", "inner"]
+    assert [row[0].split()[0] for row in rows[1:]] == ["shared", "lstm", "y", "inner"]
     with raises(ArgumentError, "summary(layer_range) needs the names of a first and a last layer, got ['x']."):
         branched().summary(layer_range=["x"])
     with pytest.raises(ArgumentError, match=r"summary\(layer_range\) needs names of layers of this model, got \['no', 'x'\]\.\n  fix: it has \['x', "):

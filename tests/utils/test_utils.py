@@ -82,7 +82,7 @@ def test_pad_sequences_of_vectors_and_words():
 def test_set_random_seed():
     def draws():
         model = nyala.Sequential([nyala.Input((3,)), layers.Dense(2)])
-        return [random.random(), np.random.random(), *model.get_weights()[0].ravel(), float(nyala.random.normal(()))]  # noqa: NPY002
+        return [random.random(), np.random.random(), *model.get_weights()[0].ravel(), float(nyala.random.normal(()))]
 
     with nyala.backend("numpy"):
         utils.set_random_seed(3)
