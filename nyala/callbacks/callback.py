@@ -15,7 +15,7 @@ class Callback:
         model: the model that is trained.
         params: {"verbose", "epochs", "steps"}.
 
-    Hooks of batches are only called, and logs per batch only computed, for callbacks that define them: a callback without them costs nothing in a step.
+    Hooks of batches are called, and logs per batch computed, only for callbacks that define them: others cost nothing in a step.
 
     >>> class Say(Callback):
     ...     def on_epoch_end(self, epoch, logs=None):

@@ -30,7 +30,12 @@ class CallbackList(Callback):
         for callback in given:
             if not isinstance(callback, Callback):
                 what = f"the class {callback.__name__}" if isinstance(callback, type) else type(callback).__name__
-                raise ArgumentTypeError("callbacks", need="objects of nyala.callbacks.Callback", got=what, fix="make an object, or subclass Callback" if isinstance(callback, type) else "")
+                raise ArgumentTypeError(
+                    "callbacks",
+                    need="objects of nyala.callbacks.Callback",
+                    got=what,
+                    fix="make an object, or subclass Callback" if isinstance(callback, type) else "",
+                )
         self.callbacks: list[Callback] = given
         if add_progbar and not any(isinstance(c, ProgbarLogger) for c in given):
             self.callbacks.insert(0, ProgbarLogger())
@@ -88,7 +93,11 @@ def _call_with_logs(name: str) -> Callable:
     return call
 
 
-_INDEXED: Sequence[str] = ("on_epoch_begin", "on_epoch_end", *(name for names in BATCH_HOOKS.values() for name in names if not name.startswith("on_batch")))
+_INDEXED: Sequence[str] = (
+    "on_epoch_begin",
+    "on_epoch_end",
+    *(name for names in BATCH_HOOKS.values() for name in names if not name.startswith("on_batch")),
+)
 for _name in _INDEXED:
     setattr(CallbackList, _name, _call_with_logs(_name))
 for _name in ("on_train_begin", "on_train_end", "on_test_begin", "on_test_end", "on_predict_begin", "on_predict_end"):

@@ -42,6 +42,8 @@ class LambdaCallback(Callback):
         }  # fmt: skip
         for name, function in hooks.items():
             if not name.startswith("on_") or not hasattr(Callback, name):
-                raise ArgumentTypeError("LambdaCallback", need="names of hooks", got=repr(name), fix=f"it takes {[n for n in dir(Callback) if n.startswith('on_')]}")
+                raise ArgumentTypeError(
+                    "LambdaCallback", need="names of hooks", got=repr(name), fix=f"it takes {[n for n in dir(Callback) if n.startswith('on_')]}"
+                )
             if function is not None:
                 setattr(self, name, function)

@@ -24,9 +24,17 @@ class LearningRateScheduler(Callback):
     def __init__(self, schedule: Callable, verbose: int = 0) -> None:
         super().__init__()
         if not callable(schedule):
-            raise ArgumentTypeError("LearningRateScheduler(schedule)", need="a function (epoch, learning_rate) -> learning rate", got=type(schedule).__name__)
+            raise ArgumentTypeError(
+                "LearningRateScheduler(schedule)", need="a function (epoch, learning_rate) -> learning rate", got=type(schedule).__name__
+            )
         self.schedule, self.verbose = schedule, verbose
-        self._takes = len([p for p in inspect.signature(schedule).parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty or p.kind is p.VAR_POSITIONAL])
+        self._takes = len(
+            [
+                p
+                for p in inspect.signature(schedule).parameters.values()
+                if (p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty) or p.kind is p.VAR_POSITIONAL
+            ]
+        )
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         now = float(np.asarray(self.model.optimizer.learning_rate))
@@ -57,9 +65,17 @@ class ReduceLROnPlateau(Callback):
     """
 
     def __init__(
-        self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0, mode: str = "auto", min_delta: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0,
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
         epsilon: float | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
         if factor >= 1.0:
             raise ArgumentError("ReduceLROnPlateau(factor)", need="a number below 1", got=repr(factor))

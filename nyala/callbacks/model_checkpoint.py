@@ -18,7 +18,8 @@ class ModelCheckpoint(Callback):
     """Keep the weights while training goes on.
 
     Args:
-        filepath: an .npz file, written in one step so that no half file is ever seen; may hold {epoch:02d} and names of logs, "w.{epoch:02d}-{val_loss:.2f}.npz".
+        filepath: an .npz file, written in one step so that no half file is ever seen; may hold the epoch and names of logs:
+            "w.{epoch:02d}-{val_loss:.2f}.npz".
             None keeps the weights in memory, in `weights`.
         monitor, mode: as in EarlyStopping.
         verbose: 1 says what was kept.
@@ -43,9 +44,21 @@ class ModelCheckpoint(Callback):
     ) -> None:
         super().__init__()
         if filepath is not None and not os.fspath(filepath).endswith(".npz"):
-            raise ArgumentError("ModelCheckpoint(filepath)", need="a path that ends in .npz, or None for memory", got=repr(filepath), why="this is the format for weights", fix="change the suffix")
+            raise ArgumentError(
+                "ModelCheckpoint(filepath)",
+                need="a path that ends in .npz, or None for memory",
+                got=repr(filepath),
+                why="this is the format for weights",
+                fix="change the suffix",
+            )
         if not save_weights_only:
-            raise ArgumentError("ModelCheckpoint(save_weights_only)", need="True", got="False", why="an .npz file holds weights", fix="keep model.to_json() beside it for the architecture")
+            raise ArgumentError(
+                "ModelCheckpoint(save_weights_only)",
+                need="True",
+                got="False",
+                why="an .npz file holds weights",
+                fix="keep model.to_json() beside it for the architecture",
+            )
         if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
             raise ArgumentError("ModelCheckpoint(save_freq)", need="'epoch' or a number of batches", got=repr(save_freq))
         self.filepath, self.monitor, self.verbose, self.save_best_only, self.save_freq = filepath, monitor, verbose, save_best_only, save_freq

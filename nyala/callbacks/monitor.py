@@ -9,7 +9,21 @@ from typing import Any
 
 from nyala.core.errors import ArgumentError
 
-_LARGER_IS_BETTER = ("acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "r2", "true_positives", "true_negatives", "cosine_similarity", "specificity", "sensitivity")
+_LARGER_IS_BETTER = (
+    "acc",
+    "auc",
+    "precision",
+    "recall",
+    "f1",
+    "fbeta",
+    "iou",
+    "r2",
+    "true_positives",
+    "true_negatives",
+    "cosine_similarity",
+    "specificity",
+    "sensitivity",
+)
 
 
 class Monitor:

@@ -82,7 +82,14 @@ class ProgbarLogger(Callback):
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = [TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[logs]}")]
+        columns = [
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[logs]}"),
+        ]
         self._bar = Progress(*columns, auto_refresh=False, transient=True)
         self._bar.start()
         self._task = self._bar.add_task(title, total=self.params.get("steps"), logs="")

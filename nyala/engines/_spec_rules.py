@@ -291,6 +291,8 @@ def binary_operator(name: str, reflected: bool = False) -> Callable:
     def method(self: SpecTensor, other: Any) -> Any:
         if not (is_scalar(other) or (hasattr(other, "shape") and hasattr(other, "dtype"))):
             return NotImplemented
+        if getattr(other, "__array_priority__", 0) > 0:  # a variable: its own operators note that it was read
+            return NotImplemented
         pair = promoted(*([other, self] if reflected else [self, other]))
         if name == "divide":  # of integers gives a float
             pair = [SpecTensor(x.shape, "float32") if isinstance(x, SpecTensor) and kind_of(x.dtype) in ("int", "uint") else x for x in pair]
@@ -331,6 +333,8 @@ def width(dtype: str) -> int:
 
 def matmul_operator(self: SpecTensor, other: Any) -> SpecTensor:
     """Matrix product in which, as in NumPy, a vector stands for a row on the left and for a column on the right."""
+    if getattr(other, "__array_priority__", 0) > 0:
+        return NotImplemented
     x, y = as_tensor("matmul", self), as_tensor("matmul", other)
     result = spec_engine().matmul(x[None] if x.ndim == 1 else x, y[:, None] if y.ndim == 1 else y)
     return result[(..., *([0] if x.ndim == 1 else [slice(None)]), *([0] if y.ndim == 1 else [slice(None)]))]

@@ -60,14 +60,20 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None
     weights = model.weights
     if len(stored) != len(weights):
         raise ArgumentError(
-            where, need=f"{len(weights)} weights", got=f"{len(stored)} in the file", why="" if model.built else "the model is not built yet", fix="use the architecture with which they were saved"
+            where,
+            need=f"{len(weights)} weights",
+            got=f"{len(stored)} in the file",
+            why="" if model.built else "the model is not built yet",
+            fix="use the architecture with which they were saved",
         )
     plan = []
     for weight, ((path_in_file, _, dtype), array) in zip(weights, stored, strict=True):
         if array.shape == weight.shape:
             plan.append((weight, array.view(numpy_dtype(dtype)) if dtype in BEYOND_NUMPY else array))
         elif not skip_mismatch:
-            raise ShapeError(where, need=f"shape {weight.shape} for {weight.path!r}", got=f"{array.shape}, stored as {path_in_file!r}", fix="no weight was changed")
+            raise ShapeError(
+                where, need=f"shape {weight.shape} for {weight.path!r}", got=f"{array.shape}, stored as {path_in_file!r}", fix="no weight was changed"
+            )
     for weight, array in plan:
         weight.assign(array)
 

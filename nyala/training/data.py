@@ -56,7 +56,9 @@ def as_array(value: Any, what: str) -> np.ndarray:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise ArgumentError(what, need="rows of equal length", got="a ragged list", fix="pad them to one length, for example with nyala.utils.pad_sequences") from error
+        raise ArgumentError(
+            what, need="rows of equal length", got="a ragged list", fix="pad them to one length, for example with nyala.utils.pad_sequences"
+        ) from error
     if array.dtype.kind == "O" and array.ndim == 0:
         raise _no_data(what, type(value).__name__)
     if array.dtype.kind in "OUS":
@@ -79,8 +81,12 @@ def as_arrays(value: Any, what: str) -> Any:
         return {k: as_arrays(v, f"{what}[{k!r}]") for k, v in value.items()}
     if hasattr(value, "to_dict") and hasattr(value, "columns"):  # a data frame is one array of its columns
         return as_array(value, what)
-    if isinstance(value, (list, tuple)) and len(value) and all(hasattr(v, "shape") and len(v.shape) > 0 or isinstance(v, Mapping) for v in value):
-        return type(value)(as_arrays(v, f"{what}[{i}]") for i, v in enumerate(value)) if not hasattr(value, "_fields") else type(value)(*(as_arrays(v, what) for v in value))
+    if isinstance(value, (list, tuple)) and len(value) and all((hasattr(v, "shape") and len(v.shape) > 0) or isinstance(v, Mapping) for v in value):
+        return (
+            type(value)(as_arrays(v, f"{what}[{i}]") for i, v in enumerate(value))
+            if not hasattr(value, "_fields")
+            else type(value)(*(as_arrays(v, what) for v in value))
+        )
     if isinstance(value, tuple):
         return tuple(as_arrays(v, f"{what}[{i}]") for i, v in enumerate(value))
     return as_array(value, what)
@@ -88,13 +94,24 @@ def as_arrays(value: Any, what: str) -> Any:
 
 def number_of_rows(parts: Mapping[str, Any], where: str = "fit") -> int:
     """The common length of all arrays; ShapeError if they differ or are empty."""
-    lengths = [(f"{what}{''.join(f'[{k!r}]' for k in path)}", len(leaf)) for what, part in parts.items() for path, leaf in tree.flatten_with_path(part) if leaf is not None]
+    lengths = [
+        (f"{what}{''.join(f'[{k!r}]' for k in path)}", len(leaf))
+        for what, part in parts.items()
+        for path, leaf in tree.flatten_with_path(part)
+        if leaf is not None
+    ]
     sizes = {n for _, n in lengths}
     if len(sizes) > 1:
         shown = ", ".join(f"{name}: {n}" for name, n in lengths[:4]) + (", ..." if len(lengths) > 4 else "")
         several = next((what for what, part in parts.items() if isinstance(part, (list, tuple))), None)
         why = f"a list of arrays as {several} means several of them, one array each" if several else "each sample needs its target and its weight"
-        raise ShapeError(where, need="arrays of equal length", got=shown, why=why, fix=f"np.asarray({several}) makes one array of a list of samples" if several else "cut them to one length")
+        raise ShapeError(
+            where,
+            need="arrays of equal length",
+            got=shown,
+            why=why,
+            fix=f"np.asarray({several}) makes one array of a list of samples" if several else "cut them to one length",
+        )
     if sizes == {0} or not sizes:
         raise ShapeError(where, need="at least one sample", got="none")
     return sizes.pop()
@@ -125,7 +142,9 @@ def weighted(sample_weight: Any, weights: np.ndarray) -> np.ndarray:
     if isinstance(sample_weight, (Mapping, list, tuple)):
         sample_weight = tree.flatten(sample_weight)[0]
     axes = max(sample_weight.ndim, weights.ndim)
-    return sample_weight.reshape(sample_weight.shape + (1,) * (axes - sample_weight.ndim)) * weights.reshape(weights.shape + (1,) * (axes - weights.ndim))
+    return sample_weight.reshape(sample_weight.shape + (1,) * (axes - sample_weight.ndim)) * weights.reshape(
+        weights.shape + (1,) * (axes - weights.ndim)
+    )
 
 
 class ArrayData:
@@ -138,7 +157,15 @@ class ArrayData:
     """
 
     def __init__(
-        self, x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None, shuffle: bool = False, steps: int | None = None, class_weight: Any = None, where: str = "fit"
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        steps: int | None = None,
+        class_weight: Any = None,
+        where: str = "fit",
     ) -> None:
         x, y, sample_weight = as_arrays(x, "x"), as_arrays(y, "y"), as_arrays(sample_weight, "sample_weight")
         self.rows = number_of_rows({"x": x, "y": y, "sample_weight": sample_weight}, where)
@@ -212,7 +239,10 @@ class StreamData:
                     need=f"{self.steps or 'at least 1'} batch{'es' * (self.steps not in (None, 1))} in epoch {self.epoch}",
                     got=f"{done} from {'a generator that ran out' if self.once else f'an empty {type(self.source).__name__}'}",
                     why="a generator can be read once only" if self.once else "",
-                    fix="pass a nyala.utils.PyDataset or another object that can be iterated again, let the generator loop forever, or ask for fewer steps" if self.once else "",
+                    fix="pass a nyala.utils.PyDataset or another object that can be iterated again, let the generator loop forever, "
+                    "or ask for fewer steps"
+                    if self.once
+                    else "",
                 )
             yield self._prepare(batch)
             done += 1
@@ -236,7 +266,14 @@ def is_stream(x: Any) -> bool:
 
 
 def as_data(
-    x: Any, y: Any = None, sample_weight: Any = None, batch_size: int | None = None, steps: int | None = None, shuffle: bool = False, class_weight: Any = None, where: str = "fit"
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    shuffle: bool = False,
+    class_weight: Any = None,
+    where: str = "fit",
 ) -> ArrayData | StreamData:
     """Whatever a user passed, as ArrayData or StreamData."""
     if steps is not None and (not isinstance(steps, (int, np.integer)) or steps < 1):
@@ -245,7 +282,12 @@ def as_data(
     if is_stream(x):
         for name, value in (("y", y), ("sample_weight", sample_weight)):
             if value is not None:
-                raise ArgumentError(f"{where}({name})", need="None beside an iterable of batches", got=type(value).__name__, fix="let the iterable give (x, y, sample_weight)")
+                raise ArgumentError(
+                    f"{where}({name})",
+                    need="None beside an iterable of batches",
+                    got=type(value).__name__,
+                    fix="let the iterable give (x, y, sample_weight)",
+                )
         return StreamData(x, steps, class_weight, shuffle, where)
     if x is None:
         raise ArgumentTypeError(f"{where}(x)", need="data", got="None")
@@ -263,5 +305,8 @@ def split_validation(x: Any, y: Any, sample_weight: Any, share: float) -> tuple[
     cut = int(rows * (1 - share))
     if cut in (0, rows):
         raise ArgumentError("fit(validation_split)", need="a share that leaves samples on both sides", got=f"{share} of {rows} samples")
-    head, tail = (tuple(tree.map_structure(lambda a: None if a is None else a[s], part) for part in parts.values()) for s in (slice(0, cut), slice(cut, rows)))
+    head, tail = (
+        tuple(tree.map_structure(lambda a, s=s: None if a is None else a[s], part) for part in parts.values())
+        for s in (slice(0, cut), slice(cut, rows))
+    )
     return head, tail

@@ -46,13 +46,20 @@ def bind(given: Any, names: Sequence[str], what: str, leaf: Any, single_for_all:
     if isinstance(given, Mapping):
         unknown = [k for k in given if k not in names]
         if unknown:
-            raise StructureError(what, need=f"the output names {list(names)} as keys", got=f"{unknown}", fix="use these names, or name the output layers with name=")
+            raise StructureError(
+                what, need=f"the output names {list(names)} as keys", got=f"{unknown}", fix="use these names, or name the output layers with name="
+            )
         return [given.get(name) for name in names]
     if not isinstance(given, (list, tuple)):
         raise ArgumentTypeError(what, need="one item, a list, or a dict by output name", got=f"{type(given).__name__} {given!r}")
     items = list(given)
     if len(items) != len(names):
-        raise StructureError(what, need=f"{len(names)} item{'s' * (len(names) > 1)}, one for each of the outputs {list(names)}", got=f"{len(items)}", fix="pass a dict by output name, or a list of that length")
+        raise StructureError(
+            what,
+            need=f"{len(names)} item{'s' * (len(names) > 1)}, one for each of the outputs {list(names)}",
+            got=f"{len(items)}",
+            fix="pass a dict by output name, or a list of that length",
+        )
     return items
 
 
@@ -100,14 +107,19 @@ class Objectives:
         weights = self.loss_weights
         self.weights = bind(weights, self.names, "compile(loss_weights)", lambda w: isinstance(w, (int, float)))
         active = [name for name, item in zip(self.names, self.losses, strict=True) if item is not None]
-        self.trackers = [metrics_package.Mean(name=f"{name}_loss") if len(active) > 1 and item is not None else None for name, item in zip(self.names, self.losses, strict=True)]
+        self.trackers = [
+            metrics_package.Mean(name=f"{name}_loss") if len(active) > 1 and item is not None else None
+            for name, item in zip(self.names, self.losses, strict=True)
+        ]
         self.bound = [(i, metric, False) for i, metric in self._bind_metrics(self.metrics, "compile(metrics)", targets, predictions)]
-        self.bound += [(i, metric, True) for i, metric in self._bind_metrics(self.weighted_metrics, "compile(weighted_metrics)", targets, predictions)]
+        self.bound += [
+            (i, metric, True) for i, metric in self._bind_metrics(self.weighted_metrics, "compile(weighted_metrics)", targets, predictions)
+        ]
         self._set_names()
         self.ready = True
 
     def _bind_metrics(self, given: Any, what: str, targets: list, predictions: list) -> list[tuple[int, Any]]:
-        """(output, metric) pairs: a list with an item for each output goes by position, another flat list counts for every output, a dict goes by name."""
+        """(output, metric) pairs: a list with an item for each output goes by position, another flat list is for all, a dict goes by name."""
         if given is None or (isinstance(given, (list, tuple, Mapping)) and not given):
             return []
         if is_loss(given):

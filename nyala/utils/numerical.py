@@ -25,7 +25,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     array([[1., 0., 0.],
            [0., 0., 1.]])
     """
-    if isinstance(x, Symbolic) or current().is_tensor(x) and not isinstance(x, np.ndarray):
+    if isinstance(x, Symbolic) or (current().is_tensor(x) and not isinstance(x, np.ndarray)):
         from nyala import ops
 
         if num_classes is None:
@@ -35,12 +35,19 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     ids = np.asarray(x)
     whole = ids.astype(np.int64)
     if ids.dtype.kind not in "iub" and not np.array_equal(whole, ids):
-        raise ArgumentError("to_categorical(x)", need="whole numbers", got=f"values like {ids.ravel()[np.flatnonzero(whole.ravel() != ids.ravel())[0]]}")
+        raise ArgumentError(
+            "to_categorical(x)", need="whole numbers", got=f"values like {ids.ravel()[np.flatnonzero(whole.ravel() != ids.ravel())[0]]}"
+        )
     if whole.ndim > 1 and whole.shape[-1] == 1:
         whole = whole[..., 0]
     count = int(num_classes) if num_classes else int(whole.max(initial=-1)) + 1
     if whole.size and (whole.min() < 0 or whole.max() >= count):
-        raise ArgumentError("to_categorical(x)", need=f"class ids from 0 to {count - 1}", got=f"{int(whole.min())} to {int(whole.max())}", fix="raise num_classes, or number the classes from 0")
+        raise ArgumentError(
+            "to_categorical(x)",
+            need=f"class ids from 0 to {count - 1}",
+            got=f"{int(whole.min())} to {int(whole.max())}",
+            fix="raise num_classes, or number the classes from 0",
+        )
     result = np.zeros((whole.size, count))
     result[np.arange(whole.size), whole.ravel()] = 1
     return result.reshape((*whole.shape, count))

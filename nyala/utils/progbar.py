@@ -21,7 +21,15 @@ class Progbar:
     >>> bar.update(1, [("loss", 0.5)])
     """
 
-    def __init__(self, target: int | None, width: int = 20, verbose: int = 1, interval: float = 0.05, stateful_metrics: Sequence[str] | None = None, unit_name: str = "step") -> None:
+    def __init__(
+        self,
+        target: int | None,
+        width: int = 20,
+        verbose: int = 1,
+        interval: float = 0.05,
+        stateful_metrics: Sequence[str] | None = None,
+        unit_name: str = "step",
+    ) -> None:
         self.target, self.verbose, self.unit_name = target, verbose, unit_name
         self.stateful = set(stateful_metrics or ())
         self._sums: dict[str, list[float]] = {}

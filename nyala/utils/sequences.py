@@ -11,7 +11,9 @@ import numpy as np
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 
 
-def pad_sequences(sequences: Sequence, maxlen: int | None = None, dtype: Any = "int32", padding: str = "pre", truncating: str = "pre", value: Any = 0.0) -> np.ndarray:
+def pad_sequences(
+    sequences: Sequence, maxlen: int | None = None, dtype: Any = "int32", padding: str = "pre", truncating: str = "pre", value: Any = 0.0
+) -> np.ndarray:
     """Sequences of different lengths as one array.
 
     Args:
@@ -36,7 +38,7 @@ def pad_sequences(sequences: Sequence, maxlen: int | None = None, dtype: Any = "
             raise ArgumentTypeError(f"pad_sequences(sequences[{i}])", need="a sequence", got=repr(row))
     length = max((len(row) for row in sequences), default=0) if maxlen is None else maxlen
     inner = next((np.asarray(row).shape[1:] for row in sequences if len(row)), ())
-    if isinstance(value, str) and dtype != object and not np.issubdtype(dtype, np.str_):
+    if isinstance(value, str) and np.dtype(dtype).kind not in "OU":
         raise ArgumentError("pad_sequences(dtype)", need="dtype=object for a string as value", got=repr(dtype))
     result = np.full((len(sequences), length, *inner), value, dtype=dtype)
     for i, row in enumerate(sequences):

@@ -108,7 +108,11 @@ def test_the_best_weights_come_back_when_nothing_stopped():
 
 
 def test_a_value_that_is_not_there():
-    for callback in (callbacks.EarlyStopping("val_los"), callbacks.ReduceLROnPlateau("val_los"), callbacks.ModelCheckpoint(monitor="val_los", save_best_only=True)):
+    for callback in (
+        callbacks.EarlyStopping("val_los"),
+        callbacks.ReduceLROnPlateau("val_los"),
+        callbacks.ModelCheckpoint(monitor="val_los", save_best_only=True),
+    ):
         kind = type(callback).__name__
         with pytest.warns(UserWarning) as warned:
             model = compiled()
@@ -125,10 +129,22 @@ def test_the_two_names_of_accuracy():
         assert drive(callbacks.EarlyStopping(watched), [1, 2, 1], logged).epoch == 2
 
 
-@pytest.mark.parametrize(("name", "mode", "larger"), [
-    ("loss", "auto", False), ("val_loss", "auto", False), ("val_accuracy", "auto", True), ("acc", "auto", True), ("val_auc", "auto", True), ("f1_score", "auto", True),
-    ("mae", "auto", False), ("val_precision", "auto", True), ("val_recall", "auto", True), ("mean_io_u", "max", True), ("accuracy", "min", False),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "mode", "larger"),
+    [
+        ("loss", "auto", False),
+        ("val_loss", "auto", False),
+        ("val_accuracy", "auto", True),
+        ("acc", "auto", True),
+        ("val_auc", "auto", True),
+        ("f1_score", "auto", True),
+        ("mae", "auto", False),
+        ("val_precision", "auto", True),
+        ("val_recall", "auto", True),
+        ("mean_io_u", "max", True),
+        ("accuracy", "min", False),
+    ],
+)
 def test_which_direction_is_better(name, mode, larger):
     assert Monitor(name, mode, 0, "x").larger is larger
 
@@ -173,7 +189,9 @@ def test_rates_in_fit(capsys):
     history = model.fit(X, Y, epochs=3, verbose=0, callbacks=[callbacks.ReduceLROnPlateau("loss", patience=1, verbose=1)]).history
     assert history["learning_rate"] == [0.0, 0.0, 0.0]
     model = compiled()
-    history = model.fit(X, Y, epochs=3, verbose=0, callbacks=[callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9, verbose=1)]).history
+    history = model.fit(
+        X, Y, epochs=3, verbose=0, callbacks=[callbacks.ReduceLROnPlateau("loss", factor=0.5, patience=1, min_delta=1e9, verbose=1)]
+    ).history
     np.testing.assert_allclose(history["learning_rate"], [0.05, 0.05, 0.025])
     assert capsys.readouterr().out == "Epoch 2: learning rate reduced to 0.025\nEpoch 3: learning rate reduced to 0.0125\n"
     with raises(ArgumentError, "ReduceLROnPlateau(factor) needs a number below 1, got 1.5."):
@@ -238,10 +256,16 @@ def test_checkpoint_every_so_many_batches(tmp_path):
 
 
 def test_checkpoint_refusals(tmp_path):
-    text = "ModelCheckpoint(filepath) needs a path that ends in .npz, or None for memory, got 'm.txt'.\n  why: this is the format for weights\n  fix: change the suffix"
+    text = (
+        "ModelCheckpoint(filepath) needs a path that ends in .npz, or None for memory, got 'm.txt'.\n"
+        "  why: this is the format for weights\n  fix: change the suffix"
+    )
     with raises(ArgumentError, text):
         callbacks.ModelCheckpoint("m.txt")
-    text = "ModelCheckpoint(save_weights_only) needs True, got False.\n  why: an .npz file holds weights\n  fix: keep model.to_json() beside it for the architecture"
+    text = (
+        "ModelCheckpoint(save_weights_only) needs True, got False.\n"
+        "  why: an .npz file holds weights\n  fix: keep model.to_json() beside it for the architecture"
+    )
     with raises(ArgumentError, text):
         callbacks.ModelCheckpoint("m.npz", save_weights_only=False)
     with raises(ArgumentError, "ModelCheckpoint(save_freq) needs 'epoch' or a number of batches, got 0."):
@@ -310,7 +334,11 @@ def test_csv(tmp_path):
 
 
 def test_csv_in_fit(tmp_path):
-    history = compiled().fit(X, Y, epochs=3, validation_data=(X, Y), validation_freq=2, verbose=0, callbacks=[callbacks.CSVLogger(tmp_path / "log.csv")]).history
+    history = (
+        compiled()
+        .fit(X, Y, epochs=3, validation_data=(X, Y), validation_freq=2, verbose=0, callbacks=[callbacks.CSVLogger(tmp_path / "log.csv")])
+        .history
+    )
     lines = (tmp_path / "log.csv").read_text().splitlines()
     assert lines[0] == "epoch,loss,mae,val_loss,val_mae"
     assert [line.split(",")[3] == "NA" for line in lines[1:]] == [True, False, True]

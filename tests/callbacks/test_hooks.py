@@ -47,7 +47,11 @@ ALL = ["loss", "mae", "val_loss", "val_mae"]
 
 def steps(mode, count):
     """The calls of `count` steps."""
-    return [call for i in range(count) for call in ((f"on_{mode}_batch_begin", i, []), (f"on_{mode}_batch_end", i, NAMES if mode != "predict" else ["outputs"]))]
+    return [
+        call
+        for i in range(count)
+        for call in ((f"on_{mode}_batch_begin", i, []), (f"on_{mode}_batch_end", i, NAMES if mode != "predict" else ["outputs"]))
+    ]
 
 
 def test_order_of_fit():
@@ -55,7 +59,13 @@ def test_order_of_fit():
     recorder = Recorder()
     compiled().fit(X, Y, batch_size=4, epochs=2, validation_data=(X[:5], Y[:5]), verbose=0, callbacks=[recorder])
     epoch = lambda i: [  # noqa: E731
-        ("on_epoch_begin", i, []), *steps("train", 3), ("on_test_begin", []), *steps("test", 2), ("on_test_end", NAMES), ("on_epoch_end", i, ALL)]  # fmt: skip
+        ("on_epoch_begin", i, []),
+        *steps("train", 3),
+        ("on_test_begin", []),
+        *steps("test", 2),
+        ("on_test_end", NAMES),
+        ("on_epoch_end", i, ALL),
+    ]
     assert recorder.calls == [("on_train_begin", []), *epoch(0), *epoch(1), ("on_train_end", ALL)]
     assert {k: recorder.params[k] for k in ("verbose", "epochs", "steps")} == {"verbose": 0, "epochs": 2, "steps": 3}
 
@@ -67,7 +77,13 @@ def test_order_on_each_engine():
                 for data in ((X, Y), (iter([(X[:4], Y[:4]), (X[4:8], Y[4:8]), (X[8:], Y[8:])]),)):
                     recorder = Recorder()
                     compiled().fit(*data, batch_size=4, verbose=0, callbacks=recorder)
-                    assert recorder.calls == [("on_train_begin", []), ("on_epoch_begin", 0, []), *steps("train", 3), ("on_epoch_end", 0, NAMES), ("on_train_end", NAMES)]
+                    assert recorder.calls == [
+                        ("on_train_begin", []),
+                        ("on_epoch_begin", 0, []),
+                        *steps("train", 3),
+                        ("on_epoch_end", 0, NAMES),
+                        ("on_train_end", NAMES),
+                    ]
 
 
 def test_order_of_evaluate_and_predict():

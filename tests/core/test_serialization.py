@@ -28,9 +28,23 @@ def through_json(value):
     return deserialize_keras_object(json.loads(json.dumps(serialize_keras_object(value))))
 
 
-@pytest.mark.parametrize("value", [
-    None, True, 3, 2.5, "text", [1, [2, None]], {"a": [1], "b": {"c": 2}}, (1, (2, "x")), b"\x00\xff", ..., slice(1, None, 2), {"class": (1,)},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        3,
+        2.5,
+        "text",
+        [1, [2, None]],
+        {"a": [1], "b": {"c": 2}},
+        (1, (2, "x")),
+        b"\x00\xff",
+        ...,
+        slice(1, None, 2),
+        {"class": (1,)},
+    ],
+)
 def test_plain_values(value):
     got = through_json(value)
     assert got == value
@@ -45,11 +59,22 @@ def test_arrays_tensors_and_dtypes(each_engine):
     assert serialize_keras_object(np.dtype("int8")) == "int8"
 
 
-@pytest.mark.parametrize("thing", [
-    nyala.layers.Dense(3, activation="relu", kernel_regularizer="l2", name="d"), nyala.initializers.VarianceScaling(2.0, "fan_out", "uniform", seed=3),
-    nyala.losses.Huber(0.5, name="h"), nyala.optimizers.Adam(0.01, clipnorm=1.0), nyala.optimizers.SGD(nyala.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)),
-    nyala.metrics.MeanSquaredError(name="m"), nyala.regularizers.L2(0.25), nyala.constraints.MaxNorm(3), nyala.activations.relu, nyala.dtype_policies.get("mixed_float16"),
-], ids=lambda thing: getattr(thing, "__name__", type(thing).__name__))  # fmt: skip
+@pytest.mark.parametrize(
+    "thing",
+    [
+        nyala.layers.Dense(3, activation="relu", kernel_regularizer="l2", name="d"),
+        nyala.initializers.VarianceScaling(2.0, "fan_out", "uniform", seed=3),
+        nyala.losses.Huber(0.5, name="h"),
+        nyala.optimizers.Adam(0.01, clipnorm=1.0),
+        nyala.optimizers.SGD(nyala.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)),
+        nyala.metrics.MeanSquaredError(name="m"),
+        nyala.regularizers.L2(0.25),
+        nyala.constraints.MaxNorm(3),
+        nyala.activations.relu,
+        nyala.dtype_policies.get("mixed_float16"),
+    ],
+    ids=lambda thing: getattr(thing, "__name__", type(thing).__name__),
+)
 def test_objects_and_functions(thing):
     got = through_json(thing)
     assert type(got) is type(thing)
@@ -60,7 +85,12 @@ def test_objects_and_functions(thing):
 
 
 def test_configs_look_like_keras():
-    assert serialize_keras_object(nyala.initializers.Zeros()) == {"module": "keras.initializers", "class_name": "Zeros", "config": {}, "registered_name": None}
+    assert serialize_keras_object(nyala.initializers.Zeros()) == {
+        "module": "keras.initializers",
+        "class_name": "Zeros",
+        "config": {},
+        "registered_name": None,
+    }
     config = serialize_keras_object(nyala.activations.leaky_relu)
     assert (config["class_name"], config["config"], config["registered_name"]) == ("function", "leaky_relu", "leaky_relu")
 
@@ -118,7 +148,10 @@ def test_registered_objects():
 
 
 def test_refusals():
-    with raises(ArgumentTypeError, "a config needs a function with a name, got a lambda.\n  why: a config holds no code\n  fix: define it with def and register it"):
+    with raises(
+        ArgumentTypeError,
+        "a config needs a function with a name, got a lambda.\n  why: a config holds no code\n  fix: define it with def and register it",
+    ):
         serialize_keras_object(lambda x: x)
     text = "a config needs plain values and objects with a method get_config(), got object.\n  fix: give object get_config and from_config"
     with raises(ArgumentTypeError, text):
@@ -134,7 +167,8 @@ def test_a_config_imports_nothing():
     code = (
         "import sys, nyala\n"
         "before = set(sys.modules)\n"
-        "for module, name in [('antigravity', 'geohash'), ('os', 'system'), ('subprocess', 'Popen'), ('nyala.core.serialization', 'importlib'), ('keras.os', 'system')]:\n"
+        "for module, name in [('antigravity', 'geohash'), ('os', 'system'), ('subprocess', 'Popen'), "
+        "('nyala.core.serialization', 'importlib'), ('keras.os', 'system')]:\n"
         "    for config in ({'module': module, 'class_name': name, 'config': {}, 'registered_name': None}, "
         "{'module': module, 'class_name': 'function', 'config': name, 'registered_name': name}):\n"
         "        try:\n"

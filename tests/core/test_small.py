@@ -22,9 +22,20 @@ from tests.training.tools import raises
 
 def test_names_of_dtypes():
     for given, name in [
-        ("float32", "float32"), (None, "float32"), (np.float64, "float64"), (np.dtype("int8"), "int8"), (bool, "bool"), (int, "int64"), (float, "float32"),
-        ("int", "int32"), ("float", "float32"), (complex, "complex64"), (str, "string"), (np.str_("a").dtype, "string"), (np.array(1, "uint16").dtype, "uint16"),
-    ]:  # fmt: skip
+        ("float32", "float32"),
+        (None, "float32"),
+        (np.float64, "float64"),
+        (np.dtype("int8"), "int8"),
+        (bool, "bool"),
+        (int, "int64"),
+        (float, "float32"),
+        ("int", "int32"),
+        ("float", "float32"),
+        (complex, "complex64"),
+        (str, "string"),
+        (np.str_("a").dtype, "string"),
+        (np.array(1, "uint16").dtype, "uint16"),
+    ]:
         assert dtypes.standardize_dtype(given) == name
     with raises(DTypeError, f"dtype needs one of {', '.join(dtypes.DTYPES)}, got 'float31'.\n  fix: pass a name such as \"float32\""):
         dtypes.standardize_dtype("float31")
@@ -171,10 +182,19 @@ def test_errors_have_four_parts():
     assert str(LookupFailed("x", need="a", got="b")) == "x needs a, got b."
 
 
-@pytest.mark.parametrize(("kind", "parents"), [
-    ("ArgumentError", ValueError), ("ArgumentTypeError", TypeError), ("ShapeError", ValueError), ("AxisError", (ValueError, IndexError)),
-    ("DTypeError", (TypeError, ValueError)), ("StructureError", ValueError), ("StateError", (RuntimeError, ValueError)), ("LookupFailed", (ValueError, KeyError)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "parents"),
+    [
+        ("ArgumentError", ValueError),
+        ("ArgumentTypeError", TypeError),
+        ("ShapeError", ValueError),
+        ("AxisError", (ValueError, IndexError)),
+        ("DTypeError", (TypeError, ValueError)),
+        ("StructureError", ValueError),
+        ("StateError", (RuntimeError, ValueError)),
+        ("LookupFailed", (ValueError, KeyError)),
+    ],
+)
 def test_errors_are_pythons_too(kind, parents):
     kind = getattr(errors, kind)
     assert all(issubclass(kind, parent) for parent in (NyalaError, *(parents if isinstance(parents, tuple) else (parents,))))
@@ -185,9 +205,16 @@ def test_errors_are_pythons_too(kind, parents):
 
 def test_names():
     for camel, snake in [
-        ("Dense", "dense"), ("BatchNormalization", "batch_normalization"), ("Conv2D", "conv2d"), ("LSTM", "lstm"), ("GlobalAveragePooling1D", "global_average_pooling1d"),
-        ("PReLU", "p_re_lu"), ("ReLU", "re_lu"), ("Conv2DTranspose", "conv2d_transpose"), ("MyLayer_2", "my_layer_2"),
-    ]:  # fmt: skip
+        ("Dense", "dense"),
+        ("BatchNormalization", "batch_normalization"),
+        ("Conv2D", "conv2d"),
+        ("LSTM", "lstm"),
+        ("GlobalAveragePooling1D", "global_average_pooling1d"),
+        ("PReLU", "p_re_lu"),
+        ("ReLU", "re_lu"),
+        ("Conv2DTranspose", "conv2d_transpose"),
+        ("MyLayer_2", "my_layer_2"),
+    ]:
         assert names.to_snake_case(camel) == snake
     prefix = "only_in_this_test"
     assert [names.auto_name(prefix) for _ in range(3)] == [prefix, f"{prefix}_1", f"{prefix}_2"]

@@ -13,7 +13,14 @@ from tests.training.tools import numbers, raises
 
 def test_description():
     x = nyala.KerasTensor((None, 3), "int8", name="x")
-    assert (x.shape, x.dtype, x.ndim, x.size, x.name, repr(x)) == ((None, 3), "int8", 2, None, "x", "<KerasTensor shape=(None, 3), dtype=int8, name=x>")
+    assert (x.shape, x.dtype, x.ndim, x.size, x.name, repr(x)) == (
+        (None, 3),
+        "int8",
+        2,
+        None,
+        "x",
+        "<KerasTensor shape=(None, 3), dtype=int8, name=x>",
+    )
     assert nyala.KerasTensor((5, 3)).size == 15
     assert len(nyala.KerasTensor((5, 3))) == 5
     assert [row.shape for row in nyala.KerasTensor((2, 3))] == [(3,), (3,)]
@@ -23,9 +30,18 @@ def test_operators_record_ops(on_numpy):
     x = nyala.Input((3,), name="x")
     y = numbers(5, 3)
     for expression, want in [
-        (x + 1.0, y + 1), (2.0 * x, 2 * y), (x[:, 1:], y[:, 1:]), (x**2, y**2), (-x, -y), (x > 0, y > 0), (x.reshape(-1, 1), y.reshape(-1, 1)), (x.T, y.T),
-        (1.0 - x / 2.0, 1 - y / 2), (ops.mean(x, axis=1, keepdims=True), y.mean(1, keepdims=True)), (ops.concatenate([x, x * 2], axis=-1), np.concatenate([y, 2 * y], -1)),
-    ]:  # fmt: skip
+        (x + 1.0, y + 1),
+        (2.0 * x, 2 * y),
+        (x[:, 1:], y[:, 1:]),
+        (x**2, y**2),
+        (-x, -y),
+        (x > 0, y > 0),
+        (x.reshape(-1, 1), y.reshape(-1, 1)),
+        (x.T, y.T),
+        (1.0 - x / 2.0, 1 - y / 2),
+        (ops.mean(x, axis=1, keepdims=True), y.mean(1, keepdims=True)),
+        (ops.concatenate([x, x * 2], axis=-1), np.concatenate([y, 2 * y], -1)),
+    ]:
         model = nyala.Model(x, expression)
         np.testing.assert_allclose(ops.convert_to_numpy(model(y)), want, rtol=1e-5)
         assert tuple(n if n is not None else 5 for n in expression.shape)[1:] == want.shape[1:]
@@ -38,17 +54,29 @@ def test_nodes():
     assert (y.node.operation, y.node.parents, dense.input, dense.output) == (dense, [x.node], x, y)
     assert (repr(y.node), y.node.index, y.tensor_index) == ("<Node 0 of d>", 0, 0)
     dense(x)
-    text = "Dense 'd'.output needs exactly one call on symbolic tensors, got called 2 times on symbolic tensors.\n  fix: keep the tensors you want, or call it on an Input first"
+    text = (
+        "Dense 'd'.output needs exactly one call on symbolic tensors, got called 2 times on symbolic tensors.\n"
+        "  fix: keep the tensors you want, or call it on an Input first"
+    )
     with raises(StateError, text):
         dense.output  # noqa: B018
 
 
-@pytest.mark.parametrize(("what", "use"), [
-    ("numpy.array", np.asarray), ("bool()", bool), ("float()", float), ("int()", int), ("len()", len), ("iteration", iter),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("what", "use"),
+    [
+        ("numpy.array", np.asarray),
+        ("bool()", bool),
+        ("float()", float),
+        ("int()", int),
+        ("len()", len),
+        ("iteration", iter),
+    ],
+)
 def test_no_values(what, use):
     text = (
-        f"{what} of the symbolic tensor 'x' needs a tensor with values, got shape (None, 3), dtype float32, and no values: it stands for the data a model will get.\n"
+        f"{what} of the symbolic tensor 'x' needs a tensor with values, "
+        "got shape (None, 3), dtype float32, and no values: it stands for the data a model will get.\n"
         "  fix: use nyala.ops in the model, or make a Model and call it on data"
     )
     with raises(StateError, text):

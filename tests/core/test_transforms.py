@@ -92,6 +92,20 @@ def test_errors_in_a_compiled_function_change_nothing(each_engine):
         assert float(v) == 1
 
 
+@pytest.mark.parametrize(
+    "combine", [lambda x, v: x * v, lambda x, v: v * x, lambda x, v: x - v, lambda x, v: x > v, lambda x, v: x @ v, lambda x, v: ops.add(x, v)]
+)
+def test_a_variable_beside_a_tensor_is_read(combine, each_engine):
+    """Python asks the tensor first: it must leave the operator to the variable."""
+    variable = nyala.Variable(numbers(3))
+    reads, _, result = discover(lambda x: combine(x, variable), Spec((2, 3), "float32"))
+    assert reads == [variable]
+    assert result.shape[0] == 2
+    x = numbers(2, 3, seed=1)
+    want = value(combine(ops.convert_to_tensor(x), ops.convert_to_tensor(variable.numpy())))
+    np.testing.assert_allclose(value(combine(ops.convert_to_tensor(x), variable)), want, rtol=1e-6)
+
+
 def test_discover_and_program(training_engine):
     read, written = nyala.Variable(numbers(3)), nyala.Variable(0.0)
 

@@ -21,9 +21,16 @@ ENGINES = [engine.name for engine in installed_engines()]
 
 def test_first_values():
     for given, dtype, shape in [
-        (1, "int32", ()), (1.5, "float32", ()), (True, "bool", ()), ([1, 2], "int32", (2,)), ([[1.0], [2.0]], "float32", (2, 1)), (1 + 2j, "complex64", ()),
-        (np.zeros((2, 3)), "float64", (2, 3)), (np.float16(2), "float16", ()), (np.zeros(3, "uint8"), "uint8", (3,)),
-    ]:  # fmt: skip
+        (1, "int32", ()),
+        (1.5, "float32", ()),
+        (True, "bool", ()),
+        ([1, 2], "int32", (2,)),
+        ([[1.0], [2.0]], "float32", (2, 1)),
+        (1 + 2j, "complex64", ()),
+        (np.zeros((2, 3)), "float64", (2, 3)),
+        (np.float16(2), "float16", ()),
+        (np.zeros(3, "uint8"), "uint8", (3,)),
+    ]:
         variable = Variable(given)
         assert (variable.dtype, variable.shape, variable.ndim) == (dtype, shape, len(shape))
         np.testing.assert_array_equal(variable.numpy(), given)
@@ -76,7 +83,10 @@ def test_refusals():
         Variable([1, 2], shape=(3,), name="v")
     with raises(ShapeError, "Variable 'v' needs an initializer that returns shape (2,), got shape (3,)."):
         Variable(lambda shape, dtype: np.zeros(3), (2,), name="v")
-    text = "Variable 'v' needs a shape without unknown sizes, got (None, 2).\n  why: weights must have a fixed size\n  fix: give the input a known size there"
+    text = (
+        "Variable 'v' needs a shape without unknown sizes, got (None, 2).\n"
+        "  why: weights must have a fixed size\n  fix: give the input a known size there"
+    )
     with raises(ShapeError, text):
         Variable(lambda shape, dtype: 0, (None, 2), name="v")
 
@@ -85,9 +95,22 @@ def test_it_behaves_like_its_value(each_engine):
     a, b = numbers(2, 3), numbers(2, 3, seed=1)
     v = Variable(a)
     for got, want in [
-        (v + b, a + b), (b - v, b - a), (v * 2.0, a * 2), (1.0 / v, 1 / a), (-v, -a), (abs(v), abs(a)), (v @ b.T, a @ b.T), (v[1], a[1]), (v[:, ::2], a[:, ::2]),
-        (v > b, a > b), (v == a, a == a), (2.0**v, 2.0**a), (v // 0.5, a // 0.5), (v % 0.5, a % 0.5), (v + v, a + a),
-    ]:  # fmt: skip
+        (v + b, a + b),
+        (b - v, b - a),
+        (v * 2.0, a * 2),
+        (1.0 / v, 1 / a),
+        (-v, -a),
+        (abs(v), abs(a)),
+        (v @ b.T, a @ b.T),
+        (v[1], a[1]),
+        (v[:, ::2], a[:, ::2]),
+        (v > b, a > b),
+        (v == a, a == a),
+        (2.0**v, 2.0**a),
+        (v // 0.5, a // 0.5),
+        (v % 0.5, a % 0.5),
+        (v + v, a + a),
+    ]:
         np.testing.assert_allclose(ops.convert_to_numpy(got), want, rtol=2e-5, atol=1e-6)
     assert len(v) == 2
     assert len(list(v)) == 2

@@ -16,7 +16,9 @@ from tests.training.tools import linear, numbers, raises
 
 
 def model_of(dtype="float32", units=3):
-    return nyala.Sequential([nyala.Input((5,)), layers.Dense(units, name="a", dtype=dtype), layers.BatchNormalization(name="b"), layers.Dense(2, name="c")], name="m")
+    return nyala.Sequential(
+        [nyala.Input((5,)), layers.Dense(units, name="a", dtype=dtype), layers.BatchNormalization(name="b"), layers.Dense(2, name="c")], name="m"
+    )
 
 
 def filled(model, seed=0):
@@ -104,7 +106,8 @@ def test_refusals(tmp_path):
     text = f"save_weights(filepath) needs a path where no file is, got {path}.\n  fix: pass overwrite=True, or another path"
     with raises(ArgumentError, text):
         model.save_weights(path, overwrite=False)
-    text = f"load_weights({shown}) needs 0 weights, got 2 in the file.\n  why: the model is not built yet\n  fix: use the architecture with which they were saved"
+    text = f"load_weights({shown}) needs 0 weights, got 2 in the file.\n  why: the model is not built yet"
+    text += "\n  fix: use the architecture with which they were saved"
     with raises(ArgumentError, text):
         nyala.Sequential([layers.Dense(1)]).load_weights(path)
     text = f"load_weights({shown}) needs 8 weights, got 2 in the file.\n  fix: use the architecture with which they were saved"

@@ -22,10 +22,15 @@ def first_loss(model, y=Y, **kwargs):
 def test_names_objects_and_functions_mean_the_same(eager):
     found = []
     for optimizer, loss in [
-        ("sgd", "mse"), ("SGD", "mean_squared_error"), (optimizers.SGD(0.01), losses.MeanSquaredError()), (optimizers.SGD(), losses.mean_squared_error),
-        ({"class_name": "SGD", "config": {"learning_rate": 0.01}}, "MeanSquaredError"), ("sgd", lambda a, b: 2 * half_squares(a, b)),
-        (optimizers.SGD(0.01), [losses.MeanSquaredError()]), ("sgd", {"out": "mse"}),
-    ]:  # fmt: skip
+        ("sgd", "mse"),
+        ("SGD", "mean_squared_error"),
+        (optimizers.SGD(0.01), losses.MeanSquaredError()),
+        (optimizers.SGD(), losses.mean_squared_error),
+        ({"class_name": "SGD", "config": {"learning_rate": 0.01}}, "MeanSquaredError"),
+        ("sgd", lambda a, b: 2 * half_squares(a, b)),
+        (optimizers.SGD(0.01), [losses.MeanSquaredError()]),
+        ("sgd", {"out": "mse"}),
+    ]:
         model = linear()
         model.compile(optimizer, loss)
         found.append([first_loss(model), *model.get_weights()[0].ravel()])
@@ -42,14 +47,26 @@ def test_the_third_position_is_metrics_as_in_keras_1_and_2(eager):
     assert list(model.fit(X, Y, verbose=0).history) == ["loss"]
 
 
-@pytest.mark.parametrize("given", [
-    ["mae"], ["MAE"], ["mean_absolute_error"], ["acc"], ["accuracy"], ["mae", "mse"], "mae", {"out": "mae"}, {"out": ["mae", "mse"]}, [["mae", "mse"]],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["mae"],
+        ["MAE"],
+        ["mean_absolute_error"],
+        ["acc"],
+        ["accuracy"],
+        ["mae", "mse"],
+        "mae",
+        {"out": "mae"},
+        {"out": ["mae", "mse"]},
+        [["mae", "mse"]],
+    ],
+)
 def test_a_metric_is_called_what_it_was_called(given, eager):
     model = linear()
     model.compile("sgd", "mse", metrics=given)
     history = model.fit(X, Y, validation_data=(X, Y), verbose=0).history
-    names = np.ravel([*given.values()][0] if isinstance(given, dict) else given).tolist()
+    names = np.ravel(next(iter(given.values())) if isinstance(given, dict) else given).tolist()
     assert list(history) == ["loss", *names, "val_loss", *(f"val_{name}" for name in names)]
     assert model.metrics_names == ["loss", *names]
 
@@ -63,13 +80,16 @@ def test_names_of_objects_functions_and_doubles(eager):
 SIGMOID, LABELS = ("sigmoid", 1), (Y > 0).astype("float32")
 
 
-@pytest.mark.parametrize(("units", "activation", "loss", "y", "accuracy"), [
-    (1, "sigmoid", "binary_crossentropy", LABELS, lambda p: np.mean((p > 0.5) == (LABELS > 0))),
-    (1, "sigmoid", "binary_crossentropy", LABELS[:, 0], lambda p: np.mean((p > 0.5) == (LABELS > 0))),
-    (5, "softmax", "sparse_categorical_crossentropy", IDS, lambda p: np.mean(p.argmax(-1) == IDS)),
-    (5, "softmax", "sparse_categorical_crossentropy", IDS[:, None], lambda p: np.mean(p.argmax(-1) == IDS)),
-    (5, "softmax", "categorical_crossentropy", np.eye(5)[IDS], lambda p: np.mean(p.argmax(-1) == IDS)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("units", "activation", "loss", "y", "accuracy"),
+    [
+        (1, "sigmoid", "binary_crossentropy", LABELS, lambda p: np.mean((p > 0.5) == (LABELS > 0))),
+        (1, "sigmoid", "binary_crossentropy", LABELS[:, 0], lambda p: np.mean((p > 0.5) == (LABELS > 0))),
+        (5, "softmax", "sparse_categorical_crossentropy", IDS, lambda p: np.mean(p.argmax(-1) == IDS)),
+        (5, "softmax", "sparse_categorical_crossentropy", IDS[:, None], lambda p: np.mean(p.argmax(-1) == IDS)),
+        (5, "softmax", "categorical_crossentropy", np.eye(5)[IDS], lambda p: np.mean(p.argmax(-1) == IDS)),
+    ],
+)
 def test_accuracy_and_crossentropy_by_shapes(units, activation, loss, y, accuracy, eager):
     model = linear(units, activation)
     prediction = model.predict(X)
@@ -89,9 +109,11 @@ SEVERAL = {
     "none for one": ({"loss": ["mse", None]}, ["loss"]),
     "flat for all": ({"loss": "mse", "metrics": ["mae"]}, ["loss", "a_loss", "b_loss", "a_mae", "b_mae"]),
     "flat by position": ({"loss": "mse", "metrics": ["mae", "mse"]}, ["loss", "a_loss", "b_loss", "a_mae", "b_mse"]),
-    "weighted": ({"loss": "mse", "metrics": ["mae", "mae"], "weighted_metrics": ["mae", "mse"]},
-        ["loss", "a_loss", "b_loss", "a_mae", "b_mae", "a_weighted_mae", "b_mse"]),
-}  # fmt: skip
+    "weighted": (
+        {"loss": "mse", "metrics": ["mae", "mae"], "weighted_metrics": ["mae", "mse"]},
+        ["loss", "a_loss", "b_loss", "a_mae", "b_mae", "a_weighted_mae", "b_mse"],
+    ),
+}
 
 
 @pytest.mark.parametrize("name", SEVERAL)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One seed, any engine: the same first weights to the bit, the same shuffles and dropout masks, the same losses; and models that move between engines."""
+"""One seed, any engine: first weights equal to the bit, equal shuffles, dropout masks and losses; and models that move between engines."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,16 @@ OTHERS = [name for name in TRAIN if name != TRAIN[0]]
 
 
 def dense():
-    model = nyala.Sequential([layers.Dense(7, activation="tanh"), layers.BatchNormalization(), layers.Dropout(0.3), layers.Dense(3, activation="softmax")])
+    model = nyala.Sequential(
+        [layers.Dense(7, activation="tanh"), layers.BatchNormalization(), layers.Dropout(0.3), layers.Dense(3, activation="softmax")]
+    )
     return model, numbers(35, 5), np.random.default_rng(1).integers(0, 3, 35), "sparse_categorical_crossentropy"
 
 
 def convolution():
-    model = nyala.Sequential([
-        nyala.Input((7, 5, 1)), layers.Conv2D(3, 3, padding="same", activation="relu"), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(2)])  # fmt: skip
+    model = nyala.Sequential(
+        [nyala.Input((7, 5, 1)), layers.Conv2D(3, 3, padding="same", activation="relu"), layers.MaxPooling2D(2), layers.Flatten(), layers.Dense(2)]
+    )
     return model, numbers(35, 7, 5, 1), numbers(35, 2, seed=1), "mse"
 
 
@@ -38,7 +41,14 @@ def run(engine, make, epochs=10):
         model.predict(x[:1])
         start = model.get_weights()
         losses = []
-        model.fit(x, y, batch_size=7, epochs=epochs, verbose=0, callbacks=[nyala.callbacks.LambdaCallback(on_train_batch_end=lambda i, logs: losses.append(logs["loss"]))])
+        model.fit(
+            x,
+            y,
+            batch_size=7,
+            epochs=epochs,
+            verbose=0,
+            callbacks=[nyala.callbacks.LambdaCallback(on_train_batch_end=lambda i, logs: losses.append(logs["loss"]))],
+        )
         return model, x, start, losses, model.predict(x)
 
 

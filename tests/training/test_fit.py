@@ -140,8 +140,12 @@ FEEDS = {
     "old batches by number": lambda: (Old(), None, {}),
     "batches as lists": lambda: ((list(b) for b in batches() * 3), None, {"steps_per_epoch": 3}),
     "batches of lists": lambda: (((x.tolist(), y.tolist()) for x, y in batches() * 3), None, {"steps_per_epoch": 3}),
-    "batches of torch tensors": lambda: (((tensors()[0][s], tensors()[1][s]) for s in [slice(0, 4), slice(4, 8), slice(8, 11)] * 3), None, {"steps_per_epoch": 3}),
-}  # fmt: skip
+    "batches of torch tensors": lambda: (
+        ((tensors()[0][s], tensors()[1][s]) for s in [slice(0, 4), slice(4, 8), slice(8, 11)] * 3),
+        None,
+        {"steps_per_epoch": 3},
+    ),
+}
 
 
 @pytest.mark.parametrize("feed", FEEDS)

@@ -10,6 +10,7 @@ from nyala import activations, constraints, initializers, ops, random, regulariz
 from nyala.core import tree
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from nyala.core.seeds import SeedGenerator
+from nyala.core.serialization import custom_object_scope
 from nyala.engines.protocol import Tensor
 from nyala.layers.layer import Layer
 
@@ -163,6 +164,11 @@ class StackedRNNCells(Layer):
             inputs, after = call_cell(cell, inputs, state, training)
             new.append(after)
         return inputs, new
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Layer:
+        with custom_object_scope(custom_objects):
+            return super().from_config(config)
 
 
 def call_cell(cell: Any, inputs: Tensor, states: Any, training: bool | None) -> tuple[Tensor, Any]:

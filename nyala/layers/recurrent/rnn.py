@@ -8,6 +8,7 @@ from typing import Any
 from nyala import ops
 from nyala.core import tree
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
+from nyala.core.serialization import custom_object_scope
 from nyala.core.symbolic import plain_shape
 from nyala.core.variable import Variable
 from nyala.engines.protocol import Tensor
@@ -99,7 +100,8 @@ class RNN(Layer):
         remembers = self.stateful and plain_shape(sequences.shape)[0] is not None  # shapes of a batch of any size have no states
         if initial_state is None:
             initial_state = self.states if remembers else self.get_initial_state(sequences.shape[0])
-        states = [ops.cast(s, self.compute_dtype) for s in tree.flatten(initial_state)]
+        dtype = getattr(self.cell, "compute_dtype", self.compute_dtype)
+        states = [ops.cast(s, dtype) for s in tree.flatten(initial_state)]
         self._check_states(states, sequences.shape[0])
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
@@ -150,6 +152,11 @@ class RNN(Layer):
     def reset_states(self) -> None:
         """Set the states to zero; the name of Keras 1 and 2."""
         self.reset_state()
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Layer:
+        with custom_object_scope(custom_objects):
+            return super().from_config(config)
 
 
 def _as_list(states: Any) -> Any:
