@@ -28,6 +28,9 @@ LOOSER = {                                       # pattern of the case: (toleran
     r"models/fit": (1e-4, "a dozen steps through the whole model"),
 }
 
+# Symbolic attention scores of Keras do not have the shape of its real ones; here they do.
+MISSHAPEN = {"MultiHeadAttention/scores", "MultiHeadAttention/value_dim", "MultiHeadAttention/axes_1_2"}
+
 
 def tolerance_of(name):
     return next((tolerance for pattern, (tolerance, _) in LOOSER.items() if re.match(pattern, name)), TOLERANCE)
@@ -206,7 +209,8 @@ def test_layer_contract(name):
         spec = map_tree(symbol, one)
         output = layer(*spec["args"], **spec["kwargs"])
         described = map_tree(lambda t: {"shape": list(t.shape), "dtype": nyala.backend.standardize_dtype(t.dtype)}, output)
-        assert plain(described) == case["symbolic"]
+        real = [{"shape": [None, *o.shape[1:]], "dtype": o.dtype.name} for o in leaves(case["outputs"][0])]
+        assert plain(described) == (real if name in MISSHAPEN else case["symbolic"])
 
 
 # Functions and their classes

@@ -28,7 +28,7 @@ def convert(value: Any, dtype: str | None = None) -> Tensor:
     here = current()
     if isinstance(value, Variable):
         value = value.value
-    if here.is_tensor(value):
+    if here.is_tensor(value) and not (isinstance(value, np.ndarray) and value.dtype.kind in "OUS"):
         return value if dtype is None or here.dtype(value) == here.canonical_dtype(dtype) else here.cast(value, here.canonical_dtype(dtype))
     if dtype is None:
         if isinstance(value, (bool, int, float, complex)):
@@ -147,7 +147,7 @@ def op(function: Callable | None = None, *, promote: str | None = None, scalars:
             elif kwargs.get(parameter) is not None:
                 places.append(parameter)
         for place in places:
-            store = ready if isinstance(place, int) else kwargs
+            store: Any = ready if isinstance(place, int) else kwargs
             value = store[place]
             if not (mode and type(value) in SCALARS):
                 store[place] = value = convert(value)
@@ -238,9 +238,9 @@ def normalize_axes(axis: Any, ndim: int, name: str = "axis") -> tuple[int, ...]:
 OPERATORS = {
     "__neg__": ("negative", False), "__pos__": ("identity", False), "__abs__": ("absolute", False), "__invert__": ("logical_or_bitwise_not", False),
     "__getitem__": ("get_item", False), "__round__": ("round", False),
-    **{f"__{p}{short}__": (name, p == "r") for p in ("", "r") for short, name in dict(
-        add="add", sub="subtract", mul="multiply", truediv="true_divide", floordiv="floor_divide", mod="mod", pow="power", matmul="matmul",
-        lshift="left_shift", rshift="right_shift").items()},
+    **{f"__{p}{short}__": (name, p == "r") for p in ("", "r") for short, name in {
+        "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "floordiv": "floor_divide", "mod": "mod", "pow": "power",
+        "matmul": "matmul", "lshift": "left_shift", "rshift": "right_shift"}.items()},
     **{f"__{p}{short}__": (name, p == "r") for p in ("", "r") for short, name in {"and": "logical_or_bitwise_and", "or": "logical_or_bitwise_or", "xor": "logical_or_bitwise_xor"}.items()},
     "__eq__": ("equal", False), "__ne__": ("not_equal", False), "__lt__": ("less", False), "__le__": ("less_equal", False),
     "__gt__": ("greater", False), "__ge__": ("greater_equal", False),

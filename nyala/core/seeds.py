@@ -38,7 +38,7 @@ def set_random_seed(seed: int) -> None:
     if not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
         raise ArgumentError("set_random_seed(seed)", need="an integer from 0 to 2**32 - 1", got=repr(seed))
     _python_random.seed(int(seed))
-    np.random.seed(int(seed))  # noqa: NPY002  programs that call np.random should repeat as well
+    np.random.seed(int(seed))  # programs that call np.random should repeat as well
     with _lock:
         _host = np.random.Generator(np.random.Philox(int(seed)))
         _forget_global()
@@ -125,6 +125,6 @@ def draw_key(seed: Any) -> Tensor:
         return seed.next()
     if isinstance(seed, (int, np.integer)) and seed >= 0:
         return engine.asarray(np.array([int(seed) % 2**32, int(seed) >> 32 & 0xFFFFFFFF], "uint32"))
-    if hasattr(seed, "shape") and tuple(seed.shape) == (2,):
+    if tuple(getattr(seed, "shape", ())) == (2,):
         return convert(seed, "uint32")
     raise ArgumentError("seed", need="an integer from 0, a SeedGenerator, a key of two uint32, or None", got=repr(seed))

@@ -143,7 +143,8 @@ def serialize_keras_object(value: Any) -> Any:
         node = value.node
         history = [node.operation.name, node.index, value.tensor_index] if node else None
         return {"class_name": "__keras_tensor__", "config": {"shape": list(value.shape), "dtype": value.dtype, "keras_history": history}}
-    if isinstance(value, Variable) or current().is_tensor(value):
+    configurable = callable(value) | hasattr(value, "get_config")  # no tensor: asking an engine would load it
+    if isinstance(value, Variable) or (not configurable and current().is_tensor(value)):
         array = value.numpy() if isinstance(value, Variable) else current().to_numpy(value)
         return {"class_name": "__tensor__", "config": {"value": array.tolist(), "dtype": dtypes.standardize_dtype(array.dtype)}}
     if inspect.isfunction(value) or inspect.isbuiltin(value) or getattr(value, "is_op", False):
@@ -156,7 +157,7 @@ def serialize_keras_object(value: Any) -> Any:
             "a config", need="plain values and objects with a method get_config()", got=f"{type(value).__name__}", fix=f"give {type(value).__name__} get_config and from_config"
         )
     place = public_place(type(value))
-    config = {k: v for k, v in value.get_config().items()}
+    config = dict(value.get_config())
     result = {
         "module": place[0] if place else type(value).__module__,
         "class_name": type(value).__name__,
@@ -213,14 +214,14 @@ def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | No
         return [deserialize_keras_object(v) for v in config]
     if not isinstance(config, dict):
         raise ArgumentTypeError("deserialize_keras_object(config)", need="plain values", got=type(config).__name__)
-    if "class_name" not in config or "config" not in config and not str(config["class_name"]).startswith("__"):
+    if "class_name" not in config or ("config" not in config and not str(config["class_name"]).startswith("__")):
         return {k: deserialize_keras_object(v) for k, v in config.items()}
     name, inner = config["class_name"], config.get("config")
     special = _special(name, config, inner)
     if special is not _NOTHING:
         return special
     if name == "function":
-        return find_object(inner, config.get("module"), config.get("registered_name"))
+        return find_object(config["config"], config.get("module"), config.get("registered_name"))
     kind = find_object(name, config.get("module"), config.get("registered_name"))
     if not hasattr(kind, "from_config"):
         raise ArgumentTypeError("deserialize_keras_object", need=f"a class with from_config as {name!r}", got=f"{kind!r}")

@@ -4,5 +4,8 @@
 from nyala.core.lazy import lazy
 
 __getattr__, __dir__, __all__ = lazy(
-    __name__, {name: "nyala.dtype_policies.policy:" for name in ("DTypePolicy", "FloatDTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy")}
+    __name__,
+    dict.fromkeys(
+        ("DTypePolicy", "FloatDTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"), "nyala.dtype_policies.policy:"
+    ),
 )

@@ -42,7 +42,7 @@ def available_engines() -> list[str]:
     from importlib.metadata import entry_points  # here, because it is slow to import
 
     files = [m.name for m in pkgutil.iter_modules([str(pathlib.Path(__file__).parent)]) if m.name not in ("protocol",) and not m.name.startswith("_")]
-    return sorted({*files, *(point.name for point in importlib.metadata.entry_points(group="nyala.engines"))})
+    return sorted({*files, *(point.name for point in entry_points(group="nyala.engines"))})
 
 
 def get_engine(name: str) -> Engine:

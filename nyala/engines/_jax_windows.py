@@ -58,10 +58,10 @@ def _geometry(input_shape: Shape, kernel_shape: Shape, strides: Shape, padding: 
     return Geometry(tuple(input_shape), tuple(kernel_shape), tuple(strides), pairs, tuple(dilation), groups)
 
 
-def _linked(left: Callable, right: Callable) -> Callable:
+def _linked(left: Callable[..., Array], right: Callable[..., Array]) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
     """Mark f(a, b, geometry), linear in a and in b: with upstream u its gradients are left(u, a, b, geometry) and right(u, a, b, geometry)."""
 
-    def mark(function: Callable) -> Callable:
+    def mark(function: Callable[..., Array]) -> Callable[..., Array]:
         linked = jax.custom_vjp(function, nondiff_argnums=(2,))
         linked.defvjp(
             lambda a, b, geometry: (linked(a, b, geometry), (a, b)),
@@ -79,7 +79,7 @@ def _conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     return _correlate(x, kernel, geometry.strides, geometry.padding, spread, geometry.dilation, geometry.groups)
 
 
-@_linked(lambda u, g, kernel, geometry: _conv(u, kernel, geometry),
+@_linked(lambda u, g, kernel, geometry: _conv(u, kernel, geometry),  # pyright: ignore[reportGeneralTypeIssues]  # gradients of each other
          lambda u, g, kernel, geometry: _conv_kernel_gradient(u, g, geometry))  # fmt: skip
 def _conv_input_gradient(g: Array, kernel: Array, geometry: Geometry) -> Array:
     """Correlation of g, spread by the strides, with the kernel turned round."""
@@ -99,8 +99,8 @@ def _conv_input_gradient(g: Array, kernel: Array, geometry: Geometry) -> Array:
     return _correlate(g, kernel, (1,) * len(spatial), tuple(padding), geometry.strides, geometry.dilation, groups)
 
 
-@_linked(lambda u, x, g, geometry: _conv_input_gradient(g, u, geometry),
-         lambda u, x, g, geometry: _conv(x, u, geometry))  # fmt: skip
+@_linked(lambda u, x, g, geometry: _conv_input_gradient(g, u, geometry),  # pyright: ignore[reportGeneralTypeIssues]  # as above
+         lambda u, x, g, geometry: _conv(x, u, geometry))  # pyright: ignore[reportGeneralTypeIssues]  # as above  # fmt: skip
 def _conv_kernel_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
     if x.size == 0 or g.size == 0:
         return jnp.zeros(geometry.kernel_shape, x.dtype)

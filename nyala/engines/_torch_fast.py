@@ -53,7 +53,9 @@ def _trailing(x: Tensor, axis: Any, weights: tuple[Tensor | None, ...]) -> list[
 
 
 def _layer_normalization(x: Tensor, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, **kwargs: Any) -> Any:
-    sizes = None if kwargs or epsilon is None else _trailing(x, axis, (gamma, beta))
+    if kwargs or epsilon is None:
+        return NotImplemented
+    sizes = _trailing(x, axis, (gamma, beta))
     return NotImplemented if sizes is None else functional.layer_norm(x, sizes, gamma, beta, epsilon)
 
 

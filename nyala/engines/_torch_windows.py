@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch.nn import grad as gradients
 
 from nyala.engines.protocol import Shape, Tensor
 
@@ -40,7 +42,7 @@ def conv_input_gradient(g: Tensor, kernel: Tensor, input_shape: Shape, strides: 
 
 def conv_kernel_gradient(x: Tensor, g: Tensor, kernel_shape: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Tensor:
     x, sides = _padded(x, padding, 0)
-    function = (torch.nn.grad.conv1d_weight, torch.nn.grad.conv2d_weight, torch.nn.grad.conv3d_weight)[len(strides) - 1]
+    function: Any = (gradients.conv1d_weight, gradients.conv2d_weight, gradients.conv3d_weight)[len(strides) - 1]
     shape = (kernel_shape[-1], kernel_shape[-2], *kernel_shape[:-2])
     weight = function(_channels_first(x), shape, _channels_first(g), strides, sides, dilation, groups)
     return weight.permute(*range(2, weight.ndim), 1, 0)

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.core
 import jax.extend.core
 import jax.numpy as jnp
 import numpy as np
@@ -81,7 +82,7 @@ class JaxEngine(Engine):
         if host.dtype.kind in "iu" and not isinstance(value, (np.ndarray, np.generic)):
             _check_range(host, target)
         with np.errstate(all="ignore"):
-            return np.array(host.real if host.dtype.kind == "c" and target.kind != "c" else host, dtype=target)
+            return np.array(np.real(host) if host.dtype.kind == "c" and target.kind != "c" else host, dtype=target)
 
     def to_numpy(self, x: Tensor) -> np.ndarray:
         return np.array(x)
@@ -96,7 +97,7 @@ class JaxEngine(Engine):
         return _names[x.dtype]
 
     def canonical_dtype(self, dtype: str) -> str:
-        return dtype if jax.config.jax_enable_x64 else NARROW.get(dtype, dtype)
+        return dtype if jax.config.jax_enable_x64 else NARROW.get(dtype, dtype)  # pyright: ignore[reportAttributeAccessIssue]  # JAX makes its flags as it loads
 
     def enable_64_bits(self) -> None:
         jax.config.update("jax_enable_x64", True)
@@ -132,7 +133,7 @@ class JaxEngine(Engine):
     def remat(self, function: Callable) -> Callable:
         return lambda *args, **kwargs: jax.checkpoint(functools.partial(function))(*args, **kwargs)
 
-    stop_gradient = staticmethod(lax.stop_gradient)
+    stop_gradient = staticmethod(lax.stop_gradient)  # pyright: ignore[reportAssignmentType]  # called on an engine, it takes the same
 
     def custom_gradient(self, function: Callable) -> Callable:
         return lambda *tensors: function(*tensors)[0] if _outside_traces() else _with_gradient(function, tensors)
@@ -143,7 +144,7 @@ class JaxEngine(Engine):
 
     @staticmethod
     @functools.partial(jax.jit, inline=True)
-    def abs(x: Tensor) -> Tensor:
+    def abs(x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]  # called on an engine, it takes the same
         return jnp.where(x == 0, 0, jnp.abs(x)) if jnp.issubdtype(x.dtype, np.floating) else jnp.abs(x)  # the gradient of jnp.abs at 0 is 1
 
     sign = staticmethod(jnp.sign)
@@ -329,7 +330,8 @@ class JaxEngine(Engine):
         return lax.linalg.triangular_solve(a, b, left_side=True, lower=lower)
 
     def qr(self, x: Tensor, mode: str) -> tuple[Tensor, Tensor]:
-        return tuple(jnp.linalg.qr(x, mode))
+        q, r = jnp.linalg.qr(x, mode)
+        return q, r
 
     def svd(self, x: Tensor, full_matrices: bool) -> tuple[Tensor, Tensor, Tensor]:
         return tuple(jnp.linalg.svd(x, full_matrices))
@@ -339,7 +341,8 @@ class JaxEngine(Engine):
 
     def eig(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if jax.default_backend() == "cpu":
-            return tuple(jnp.linalg.eig(x))
+            values, vectors = jnp.linalg.eig(x)
+            return values, vectors
         result = np.result_type(x.dtype, np.complex64)
         shapes = (jax.ShapeDtypeStruct(x.shape[:-1], result), jax.ShapeDtypeStruct(x.shape, result))
         return jax.pure_callback(lambda a: tuple(part.astype(result) for part in np.linalg.eig(np.asarray(a))), shapes, x, vmap_method="expand_dims")
@@ -492,7 +495,7 @@ def _keep_freed_memory() -> None:
 
 def _keep_compiled_programs() -> None:
     """Let JAX keep compiled programs under the user's cache folder, unless it was told where already; without a folder to write to, do nothing."""
-    if os.environ.get("NYALA_COMPILE_CACHE") == "off" or jax.config.jax_compilation_cache_dir is not None:
+    if os.environ.get("NYALA_COMPILE_CACHE") == "off" or jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]  # as above
         return
     with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: no home
         folder = _user_cache() / "nyala" / "jax"

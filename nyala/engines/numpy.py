@@ -11,7 +11,7 @@ import functools
 import math
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -261,7 +261,7 @@ class NumpyEngine(Engine):
         return np.take_along_axis(x, indices, -1), indices.astype(np.int32)
 
     @_primitive
-    def searchsorted(self, sequence: Tensor, values: Tensor, side: str) -> Tensor:
+    def searchsorted(self, sequence: Tensor, values: Tensor, side: Literal["left", "right"]) -> Tensor:
         return np.searchsorted(sequence, values, side).astype(np.int32)
 
     # Contractions -----------------------------------------------------------------------------------------------------------

@@ -20,9 +20,11 @@ Rules that hold for every primitive
 
 from __future__ import annotations
 
+# A primitive is its contract, and `refuse` stands in for its body:
+# pyright: reportReturnType=false
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -506,7 +508,7 @@ class Engine:
         """The k largest along the last axis in descending order, and their int32 indices; of equals the lower index first. 0 < k <= size."""
 
     @primitive("sort")
-    def searchsorted(self, sequence: Tensor, values: Tensor, side: str) -> Tensor:
+    def searchsorted(self, sequence: Tensor, values: Tensor, side: Literal["left", "right"]) -> Tensor:
         """int32: where values would go into an ascending vector, "left" or "right" of equals."""
 
     # Contractions -----------------------------------------------------------------------------------------------------------------------------

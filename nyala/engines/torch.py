@@ -148,22 +148,22 @@ class _CustomGradient(torch.autograd.Function):
     """One call of a function that brings its own gradient."""
 
     @staticmethod
-    def forward(context: Any, engine: Engine, function: Callable, structure: list, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, engine: Engine, function: Callable, structure: list, *tensors: Tensor) -> tuple[Tensor, ...]:
         output, gradient = function(*tensors)
         leaves: list[Tensor] = []
         structure.append(_map(leaves.append, output))
-        context.engine, context.function, context.gradient, context.structure = engine, function, gradient, structure[0]
-        context.save_for_backward(*tensors)
+        ctx.engine, ctx.function, ctx.gradient, ctx.structure = engine, function, gradient, structure[0]
+        ctx.save_for_backward(*tensors)
         return tuple(leaf.detach() for leaf in leaves)  # new objects: `gradient` may hold the old ones without a cycle through the graph
 
     @staticmethod
-    def backward(context: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         parts = iter(upstream)
-        with using(context.engine):  # PyTorch may call from a thread of its own
-            gradient = context.gradient
+        with using(ctx.engine):  # PyTorch may call from a thread of its own
+            gradient = ctx.gradient
             if torch.is_grad_enabled():  # inside another gradient what it keeps from the forward pass needs a history: make it again
-                _, gradient = context.function(*context.saved_tensors)
-            return None, None, None, *gradient(_map(lambda _: next(parts), context.structure))
+                _, gradient = ctx.function(*ctx.saved_tensors)
+            return None, None, None, *gradient(_map(lambda _: next(parts), ctx.structure))
 
 
 class TorchEngine(Engine):
@@ -263,7 +263,7 @@ class TorchEngine(Engine):
 
         return run
 
-    stop_gradient = staticmethod(torch.detach)
+    stop_gradient = staticmethod(torch.detach)  # pyright: ignore[reportAssignmentType]  # called on an engine, it takes the same
 
     def custom_gradient(self, function: Callable) -> Callable:
         def run(*tensors: Tensor) -> Tree:

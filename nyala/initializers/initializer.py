@@ -52,8 +52,8 @@ class RandomInitializer(Initializer):
     def __init__(self, seed: Any = None) -> None:
         if not (seed is None or isinstance(seed, SeedGenerator) or (isinstance(seed, (int, np.integer)) and seed >= 0)):
             raise ArgumentError(f"{type(self).__name__}(seed)", need="an integer from 0, a SeedGenerator, or None", got=repr(seed))
-        self.seed = seed
-        self._drawn = draw_seed() if seed is None else None
+        self.seed: Any = seed
+        self._drawn: Any = draw_seed() if seed is None else None
 
     def generator(self, dtype: str) -> np.random.Generator:
         """The source of this call's numbers. Raises DTypeError unless dtype is a real float."""

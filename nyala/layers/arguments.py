@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nyala.core.errors import ArgumentError
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
 WORDS = {1: "1 integer", 2: "2 integers", 3: "3 integers"}
 
 
-def is_int(value: Any) -> bool:
+def is_int(value: Any) -> TypeIs[int]:
     """Whether value is an integer and no bool."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
@@ -48,7 +51,7 @@ def as_fraction(where: str, value: Any) -> float:
     """A number from 0 to 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value <= 1:
         raise ArgumentError(where, need="a number from 0 to 1", got=repr(value))
-    return value
+    return value  # pyright: ignore[reportReturnType]  # a NumPy number stays one
 
 
 def refuse(where: str, fix: str, **arguments: Any) -> None:

@@ -13,7 +13,7 @@ import inspect
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -82,7 +82,7 @@ def shapes_of(value: Any) -> Any:
     return plain_shape(value.shape) if hasattr(value, "shape") else None
 
 
-def is_shape(value: Any) -> bool:
+def is_shape(value: Any) -> TypeGuard[Sequence[Any]]:
     """Whether a value is one shape: sizes and Nones."""
     return isinstance(value, (list, tuple)) and all(n is None or isinstance(n, (int, np.integer)) for n in value)
 
@@ -110,6 +110,7 @@ class Layer(Operation):
     _arguments: dict[str, Any]
     input_spec: Any
     built: bool
+    _building: bool  # while `build` runs
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         self = object.__new__(cls)
@@ -346,7 +347,7 @@ class Layer(Operation):
         return infer_symbolic(lambda *a, **k: self._run(a, k), *args, **kwargs)
 
     def _output_shape_for(self, args: tuple, kwargs: dict) -> Any:
-        parameters = [p for p in inspect.signature(self.compute_output_shape).parameters]
+        parameters = list(inspect.signature(self.compute_output_shape).parameters)
         given = {**dict(zip(_call_signature(type(self)).names, args, strict=False)), **kwargs}
         if len(parameters) == 1:
             return self.compute_output_shape(shapes_of(args[0]) if args else shapes_of(next(iter(kwargs.values()))))

@@ -49,4 +49,4 @@ FAMILIES = ("activations", "attention", "convolutional", "core", "merging", "nor
 def family(name: str, others: tuple[str, ...] = ()) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """The lazy names of one family, and others that old programs import from it."""
     own = {layer: f"nyala.layers.{file}:" for file, layers in FILES.items() for layer in layers if file.startswith(f"{name}.")}
-    return lazy(f"nyala.layers.{name}", {**{other: "nyala.layers:" for other in others}, **own})
+    return lazy(f"nyala.layers.{name}", {**dict.fromkeys(others, "nyala.layers:"), **own})

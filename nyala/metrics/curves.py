@@ -81,7 +81,7 @@ class AUC(Metric):
     def _build(self, labels: int | None) -> None:
         if self.multi_label and self.label_weights and len(self.label_weights) != labels:
             raise ArgumentError("AUC(label_weights)", need=f"{labels} numbers, one for each label", got=f"{len(self.label_weights)}")
-        shape = (self.num_thresholds, labels) if self.multi_label else (self.num_thresholds,)
+        shape = (self.num_thresholds, labels) if self.multi_label and labels is not None else (self.num_thresholds,)
         for cell in CELLS:
             setattr(self, cell, self.add_variable(shape, "zeros", name=cell))
         self._labels, self.built = labels, True

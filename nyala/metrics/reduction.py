@@ -103,7 +103,7 @@ class MeanMetricWrapper(Mean):
         self._fn_kwargs = kwargs
         vars(self).update(kwargs)  # readable as metric.threshold, metric.k, ...
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  # a Mean of a function
         """Add a batch, with one weight per sample or per value of the function."""
         mask = get_mask(y_pred)
         y_true, y_pred = ops.convert_to_tensor(y_true, self.dtype), ops.convert_to_tensor(y_pred, self.dtype)
@@ -135,19 +135,19 @@ class MeanTensor(Metric):
     def __init__(self, name: str | None = "mean_tensor", dtype: Any = None, shape: Sequence[int] | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
         self.shape = None if shape is None else tuple(shape)
-        if shape is not None:
-            self._build()
+        if self.shape is not None:
+            self._build(self.shape)
 
-    def _build(self) -> None:
-        self.total = self.add_variable(self.shape, "zeros", name="total")
-        self.count = self.add_variable(self.shape, "zeros", name="count")
+    def _build(self, shape: tuple[int, ...]) -> None:
+        self.total = self.add_variable(shape, "zeros", name="total")
+        self.count = self.add_variable(shape, "zeros", name="count")
 
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Add a tensor, with one weight per entry of its first axis or per element."""
         values, weight = _weighted(values, sample_weight, None, self.dtype)
         if self.shape is None:
             self.shape = tuple(values.shape)
-            self._build()
+            self._build(self.shape)
         if tuple(values.shape) != self.shape:
             raise ShapeError(
                 f"MeanTensor {self.name!r}",

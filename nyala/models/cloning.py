@@ -17,7 +17,12 @@ from nyala.models.sequential import Sequential
 
 
 def clone_model(
-    model: Model, input_tensors: Any = None, clone_function: Callable[[Layer], Layer] | None = None, call_function: Callable | None = None, recursive: bool = False, **kwargs: Any
+    model: Model,
+    input_tensors: Any = None,
+    clone_function: Callable[[Layer], Layer] | None = None,
+    call_function: Callable | None = None,
+    recursive: bool = False,
+    **kwargs: Any,
 ) -> Any:
     """A model of the same architecture with new layers and new weights.
 
@@ -75,7 +80,9 @@ def _clone_functional(model: Functional, input_tensors: Any, copied: Callable[[L
         raise ArgumentError("clone_model(input_tensors)", need=f"{len(model.inputs)} tensors", got=f"{len(given)}")
     for tensor, replacement in zip(model.inputs, given, strict=True):
         name = tensor.node.operation.name if tensor.node else tensor.name
-        values[id(tensor)] = replacement if isinstance(replacement, Symbolic) else InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=name).output
+        values[id(tensor)] = (
+            replacement if isinstance(replacement, Symbolic) else InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=name).output
+        )
     layers: dict[int, Any] = {}
     for node in model.graph.nodes:
         if all(id(tensor) in values for tensor in node.output_tensors):

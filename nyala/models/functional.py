@@ -57,7 +57,9 @@ class Functional(Model):
         names = [layer.name for layer in self._layers]
         if len(set(names)) != len(names):
             twice = sorted({n for n in names if names.count(n) > 1})
-            raise ArgumentError(f"Model {self.name!r}", need="layers with names that differ", got=f"{twice} more than once", fix="pass name= to these layers")
+            raise ArgumentError(
+                f"Model {self.name!r}", need="layers with names that differ", got=f"{twice} more than once", fix="pass name= to these layers"
+            )
         self.built = True
 
     def _check_ends(self, inputs: Any, outputs: Any) -> None:
@@ -67,7 +69,10 @@ class Functional(Model):
             for leaf in tree.flatten(structure):
                 if not isinstance(leaf, Symbolic):
                     raise ArgumentError(
-                        f"Model({what})", need="symbolic tensors, from nyala.Input and calls on it", got=f"{type(leaf).__name__}", fix="start with x = nyala.Input(shape) and call layers on x"
+                        f"Model({what})",
+                        need="symbolic tensors, from nyala.Input and calls on it",
+                        got=f"{type(leaf).__name__}",
+                        fix="start with x = nyala.Input(shape) and call layers on x",
                     )
         flat = tree.flatten(inputs)
         if len(set(map(id, flat))) != len(flat):
@@ -86,7 +91,7 @@ class Functional(Model):
     def output_names(self) -> list[str]:
         """Names of the outputs: the keys of a dict, else the names of the layers that make them."""
         if isinstance(self._outputs_struct, dict) and all(isinstance(v, Symbolic) for v in self._outputs_struct.values()):
-            return [key for key in tree.flatten(tree.pack_sequence_as(self._outputs_struct, sorted(self._outputs_struct)))]
+            return sorted(self._outputs_struct)
         return [tensor.node.operation.name if tensor.node else tensor.name for tensor in self.outputs]
 
     @property
@@ -130,7 +135,9 @@ class Functional(Model):
         else:
             given = tree.flatten(inputs)
         if len(given) != len(names):
-            raise StructureError(f"Model {self.name!r}", need=f"{len(names)} input{'s' * (len(names) > 1)} {names}", got=f"{len(given)}", fix=self._order_hint())
+            raise StructureError(
+                f"Model {self.name!r}", need=f"{len(names)} input{'s' * (len(names) > 1)} {names}", got=f"{len(given)}", fix=self._order_hint()
+            )
         return [self._fit(value, tensor) for value, tensor in zip(given, self.inputs, strict=True)]
 
     def _matching(self, expected: Any, given: Any, where: str) -> Any:
@@ -156,7 +163,12 @@ class Functional(Model):
         """A tensor as an input declared it: dtype cast, a last axis of 1 added or dropped; other shapes are refused."""
         if value is None:
             if not getattr(tensor.node and tensor.node.operation, "optional", False):
-                raise StructureError(f"Model {self.name!r}", need=f"a tensor for its input {_input_name(tensor)!r}", got="None", fix="pass it, or declare nyala.Input(..., optional=True)")
+                raise StructureError(
+                    f"Model {self.name!r}",
+                    need=f"a tensor for its input {_input_name(tensor)!r}",
+                    got="None",
+                    fix="pass it, or declare nyala.Input(..., optional=True)",
+                )
             return None
         value = convert(value)
         shape, wanted = tuple(value.shape), tensor.shape
@@ -208,4 +220,9 @@ def _misfit(model: str, name: str, wanted: tuple, shape: tuple, order: str) -> S
         fix = f"these look like {kind[shape[-1]]} images where {kind[wanted[-1]]} ones are wanted: convert them"
     elif len(shape) > len(wanted):
         fix = "reshape or flatten the data, or declare nyala.Input with this shape"
-    return ShapeError(f"Model {model!r}", need=f"shape {wanted} for its input {name!r}", got=f"{shape}", fix=fix or order or "reshape the data, or declare nyala.Input with this shape")
+    return ShapeError(
+        f"Model {model!r}",
+        need=f"shape {wanted} for its input {name!r}",
+        got=f"{shape}",
+        fix=fix or order or "reshape the data, or declare nyala.Input with this shape",
+    )

@@ -83,7 +83,9 @@ def _filler(node: Node, slots: dict[int, int]) -> Callable[[list], tuple[tuple, 
         return lambda known: ((known[slot],), {})
 
     def fill(known: list) -> tuple[tuple, dict]:
-        args, kwargs = tree.map_structure(lambda leaf: known[slots[id(leaf)]] if isinstance(leaf, Symbolic) else leaf, [list(node.args), dict(node.kwargs)])
+        args, kwargs = tree.map_structure(
+            lambda leaf: known[slots[id(leaf)]] if isinstance(leaf, Symbolic) else leaf, [list(node.args), dict(node.kwargs)]
+        )
         return tuple(args), kwargs
 
     return fill

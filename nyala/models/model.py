@@ -44,7 +44,9 @@ class Model(Trainer, Layer):
         else:
             if args or (type(self) is Model and {"inputs", "outputs"} & set(kwargs)):
                 got = f"{len(args)} positional argument" if args else " and ".join(kwargs)
-                raise ArgumentError(f"{type(self).__name__}(...)", need="both inputs and outputs, symbolic tensors, or keyword arguments only", got=got)
+                raise ArgumentError(
+                    f"{type(self).__name__}(...)", need="both inputs and outputs, symbolic tensors, or keyword arguments only", got=got
+                )
             Layer.__init__(self, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -73,7 +75,12 @@ class Model(Trainer, Layer):
         for layer in self.layers:
             if layer.name == name:
                 return layer
-        raise LookupFailed(f"Model {self.name!r}.get_layer", need="the name of one of its layers", got=repr(name), fix=f"it has {[layer.name for layer in self.layers]}")
+        raise LookupFailed(
+            f"Model {self.name!r}.get_layer",
+            need="the name of one of its layers",
+            got=repr(name),
+            fix=f"it has {[layer.name for layer in self.layers]}",
+        )
 
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of this shape (or tree of shapes), by running `call` on shapes."""

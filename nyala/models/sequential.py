@@ -66,10 +66,15 @@ class Sequential(Model):
             else:
                 origin = type(layer).__module__.partition(".")[0]
                 raise ArgumentTypeError(
-                    where, need="a layer of Nyala", got=f"{type(layer).__name__} from {origin!r}", fix=f"use nyala.layers.{type(layer).__name__}" if origin in ("keras", "tf_keras", "tensorflow") else ""
+                    where,
+                    need="a layer of Nyala",
+                    got=f"{type(layer).__name__} from {origin!r}",
+                    fix=f"use nyala.layers.{type(layer).__name__}" if origin in ("keras", "tf_keras", "tensorflow") else "",
                 )
         if any(layer.name == other.name for other in self._chain):
-            raise ArgumentError(where, need="a layer with a name of its own", got=f"{layer.name!r}, which it has already", fix="pass name= to the layer")
+            raise ArgumentError(
+                where, need="a layer with a name of its own", got=f"{layer.name!r}, which it has already", fix="pass name= to the layer"
+            )
         if isinstance(layer, InputLayer):
             if self._chain:
                 raise ArgumentError(where, need="an Input only at the beginning", got=f"one after {len(self._chain)} layers")
@@ -148,7 +153,12 @@ class Sequential(Model):
 
     def _needs_tensors(self, what: str) -> list[Symbolic]:
         if not self._tensors or len(self._tensors) != len(self._chain):
-            raise StateError(f"Sequential {self.name!r}.{what}", need="a model whose input shape is known", got="one that has seen no data", fix="begin it with nyala.Input(shape), or call it once")
+            raise StateError(
+                f"Sequential {self.name!r}.{what}",
+                need="a model whose input shape is known",
+                got="one that has seen no data",
+                fix="begin it with nyala.Input(shape), or call it once",
+            )
         return self._tensors
 
     @property
@@ -220,6 +230,9 @@ def _input_dtype(layer: Layer) -> str:
 def _single(outputs: Any, layer: Layer, name: str) -> Symbolic:
     if not isinstance(outputs, Symbolic):
         raise ArgumentTypeError(
-            f"Sequential {name!r}", need="layers with one output each", got=f"{type(layer).__name__} {layer.name!r}, which gives a {type(outputs).__name__}", fix="use the functional API: nyala.Model(inputs, outputs)"
+            f"Sequential {name!r}",
+            need="layers with one output each",
+            got=f"{type(layer).__name__} {layer.name!r}, which gives a {type(outputs).__name__}",
+            fix="use the functional API: nyala.Model(inputs, outputs)",
         )
     return outputs

@@ -44,21 +44,38 @@ def functional_config(model: Any) -> dict[str, Any]:
             entry = {**serialize_keras_object(operation), "inbound_nodes": [call(node.args, node.kwargs) for node in nodes]}
         else:
             tensors, config = _split(operation.op, nodes[0])  # type: ignore[attr-defined]
-            entry = {**_op_entry(operation, {k: argument(list(v) if isinstance(v, tuple) else v) for k, v in config.items()}), "inbound_nodes": [call(tensors, {})]}
+            entry = {
+                **_op_entry(operation, {k: argument(list(v) if isinstance(v, tuple) else v) for k, v in config.items()}),
+                "inbound_nodes": [call(tensors, {})],
+            }
         layers.append({**entry, "name": operation.name})
-    ends = {name: tree.map_structure(history, structure) for name, structure in (("input_layers", model._inputs_struct), ("output_layers", model._outputs_struct))}
+    ends = {
+        name: tree.map_structure(history, structure)
+        for name, structure in (("input_layers", model._inputs_struct), ("output_layers", model._outputs_struct))
+    }
     return {"name": model.name, "trainable": model.trainable, "layers": layers, **ends}
 
 
 # Ops are written as Keras does: a class in camel case, with its tensors in the call and everything else in its config.
 
-OP_MODULES = {"nn": "nn", "linalg": "linalg", "core": "core", "control": "core", "fourier": "math"}  # file of nyala.ops, up to its first "_" -> module of keras.ops
+OP_MODULES = {
+    "nn": "nn",
+    "linalg": "linalg",
+    "core": "core",
+    "control": "core",
+    "fourier": "math",
+}  # file of nyala.ops, up to its first "_" -> module of keras.ops
 
 
 def _op_entry(operation: Any, config: dict[str, Any]) -> dict[str, Any]:
     file = operation.op.__module__.rpartition(".")[2].partition("_")[0]
     name = class_name(operation.op.__name__)
-    return {"module": f"keras.src.ops.{OP_MODULES.get(file, 'numpy')}", "class_name": name, "config": {"name": operation.name, **config}, "registered_name": name}
+    return {
+        "module": f"keras.src.ops.{OP_MODULES.get(file, 'numpy')}",
+        "class_name": name,
+        "config": {"name": operation.name, **config},
+        "registered_name": name,
+    }
 
 
 def class_name(op: str) -> str:
@@ -176,5 +193,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     try:
         config = json.loads(json_string)
     except (TypeError, ValueError) as error:
-        raise ArgumentError("model_from_json(json_string)", need="JSON text, as model.to_json() returns it", got=f"{str(json_string)[:40]!r} ({error})") from error
+        raise ArgumentError(
+            "model_from_json(json_string)", need="JSON text, as model.to_json() returns it", got=f"{str(json_string)[:40]!r} ({error})"
+        ) from error
     return deserialize_keras_object(config, custom_objects)

@@ -17,7 +17,13 @@ from nyala.layers.layer import Layer, is_shape
 
 
 def print_summary(
-    model: Any, line_length: int | None, positions: Any, print_fn: Callable[[str], Any] | None, expand_nested: bool, show_trainable: bool, layer_range: Sequence[str] | None
+    model: Any,
+    line_length: int | None,
+    positions: Any,
+    print_fn: Callable[[str], Any] | None,
+    expand_nested: bool,
+    show_trainable: bool,
+    layer_range: Sequence[str] | None,
 ) -> None:
     """Print the table of a model; see Model.summary."""
     from rich.console import Console
@@ -84,7 +90,9 @@ def _part(layers: Sequence[Layer], layer_range: Sequence[str] | None) -> slice:
         raise ArgumentError("summary(layer_range)", need="the names of a first and a last layer", got=f"{layer_range!r}")
     found = [[i for i, layer in enumerate(layers) if re.match(pattern, layer.name)] for pattern in layer_range]
     if not all(found):
-        raise ArgumentError("summary(layer_range)", need="names of layers of this model", got=f"{list(layer_range)}", fix=f"it has {[layer.name for layer in layers]}")
+        raise ArgumentError(
+            "summary(layer_range)", need="names of layers of this model", got=f"{list(layer_range)}", fix=f"it has {[layer.name for layer in layers]}"
+        )
     return slice(min(found[0]), max(found[1]) + 1)
 
 

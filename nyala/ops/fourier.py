@@ -39,22 +39,22 @@ def fft(x: Sequence[Tensor]) -> Pair:
     >>> [part.tolist() for part in fft(([1.0, 2.0], [0.0, 0.0]))]
     [[3.0, -1.0], [0.0, 0.0]]
     """
-    x = _complex("fft", x)
-    return _pair(engine.fft(x, x.ndim - 1))
+    z = _complex("fft", x)
+    return _pair(engine.fft(z, z.ndim - 1))
 
 
 @op(promote="same")
 def fft2(x: Sequence[Tensor]) -> Pair:
     """Discrete Fourier transform over the last two axes."""
-    x = _complex("fft2", x, 2)
-    return _pair(engine.fft(engine.fft(x, x.ndim - 1), x.ndim - 2))
+    z = _complex("fft2", x, 2)
+    return _pair(engine.fft(engine.fft(z, z.ndim - 1), z.ndim - 2))
 
 
 @op(promote="same")
 def ifft2(x: Sequence[Tensor]) -> Pair:
     """Inverse of fft2."""
-    x = _complex("ifft2", x, 2)
-    return _pair(engine.ifft(engine.ifft(x, x.ndim - 1), x.ndim - 2))
+    z = _complex("ifft2", x, 2)
+    return _pair(engine.ifft(engine.ifft(z, z.ndim - 1), z.ndim - 2))
 
 
 def _fitted(x: Tensor, length: int) -> Tensor:

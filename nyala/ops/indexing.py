@@ -98,7 +98,8 @@ def _complete(items: list[Any], x: Tensor) -> list[Any]:
         got = "two ellipses" if dots > 1 else f"{taken}"
         raise AxisError("get_item(key)", need=f"at most {x.ndim} indices and one ellipsis", got=got, why=f"the shape is {tuple(x.shape)}")
     whole: list[Any] = []
-    for item, mask in zip([*items, *([] if dots else [Ellipsis])], [*is_mask, False], strict=not dots):
+    written: list[Any] = items if dots else [*items, Ellipsis]
+    for item, mask in zip(written, [*is_mask, False], strict=not dots):
         if item is Ellipsis:
             whole += [slice(None)] * (x.ndim - taken)
         elif mask:
@@ -154,7 +155,7 @@ def _gather(x: Tensor, arrays: list[tuple[int, Tensor]], place: int | None) -> T
         sizes = [x.shape[axis] for axis in axes]
         x = engine.transpose(x, (*axes, *rest))
         x = engine.reshape(x, (math.prod(sizes), *x.shape[len(axes) :]))
-        index = None
+        index: Any = None
         for size, (_, part) in zip(sizes, arrays, strict=True):
             part = engine.cast(part, "int32")
             part = engine.where(engine.less(part, 0), engine.add(part, size), part)

@@ -108,16 +108,15 @@ def amin(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def _extreme(x: Tensor, axis: Axis, keepdims: bool, initial: float | None, name: str) -> Tensor:
     axes = normalize_axes(axis, x.ndim)
     larger = engine.maximum if name == "max" else engine.minimum
-    if initial is not None:
-        first = engine.cast(engine.asarray(initial), engine.dtype(x))
-        if count_along(x, axes) == 0:  # nothing but the initial value
-            shape = [1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes]
-            return engine.broadcast_to(first, tuple(shape))
-    elif count_along(x, axes) == 0:
-        fix = f"pass initial=..., what the {name} of nothing should be"
-        raise ShapeError(name, need="at least one element to choose from", got=f"shape {tuple(x.shape)} along axes {axes}", fix=fix)
+    first = None if initial is None else engine.cast(engine.asarray(initial), engine.dtype(x))
+    if count_along(x, axes) == 0:
+        if first is None:
+            fix = f"pass initial=..., what the {name} of nothing should be"
+            raise ShapeError(name, need="at least one element to choose from", got=f"shape {tuple(x.shape)} along axes {axes}", fix=fix)
+        shape = [1 if i in axes else n for i, n in enumerate(x.shape) if keepdims or i not in axes]
+        return engine.broadcast_to(first, tuple(shape))  # nothing but the initial value
     result = (engine.max if name == "max" else engine.min)(x, axes, keepdims)
-    return result if initial is None else larger(result, first)
+    return result if first is None else larger(result, first)
 
 
 @op

@@ -18,6 +18,11 @@ from nyala.ops._dtypes import Axis, has_values
 # Axes -------------------------------------------------------------------------------------------------------------------------------------
 
 
+def _listed(value: Any) -> Any:
+    """Several values as they are, one as a tuple of one."""
+    return value if hasattr(value, "__len__") else (value,)
+
+
 @op
 def reshape(x: Tensor, newshape: int | Sequence[int]) -> Tensor:
     """The same values in row-major order under another shape; one size may be -1, which is what remains.
@@ -25,7 +30,7 @@ def reshape(x: Tensor, newshape: int | Sequence[int]) -> Tensor:
     >>> reshape([1, 2, 3, 4], (2, -1)).tolist()
     [[1, 2], [3, 4]]
     """
-    given = tuple(-1 if n is None else int(n) for n in (newshape if hasattr(newshape, "__len__") else (newshape,)))
+    given = tuple(-1 if n is None else int(n) for n in _listed(newshape))
     total, known = math.prod(x.shape), math.prod(n for n in given if n != -1)
     shape = tuple(total // known if n == -1 and known else 0 if n == -1 else n for n in given)
     if given.count(-1) > 1 or min(given, default=0) < -1:
@@ -108,7 +113,7 @@ def squeeze(x: Tensor, axis: Axis = None) -> Tensor:
 @op
 def broadcast_to(x: Tensor, shape: Sequence[int]) -> Tensor:
     """x repeated to shape, by NumPy's rules."""
-    target = tuple(int(n) for n in (shape if hasattr(shape, "__len__") else (shape,)))
+    target = tuple(int(n) for n in _listed(shape))
     padded = (1,) * (len(target) - x.ndim) + tuple(x.shape)
     if len(padded) != len(target) or any(n not in (1, m) for n, m in zip(padded, target, strict=True)):
         why = "from the last axis on, each size must be equal or 1"
@@ -282,7 +287,7 @@ def tile(x: Tensor, repeats: int | Sequence[int]) -> Tensor:
     >>> tile([1, 2], 2).tolist()
     [1, 2, 1, 2]
     """
-    times = tuple(int(n) for n in (repeats if hasattr(repeats, "__len__") else (repeats,)))
+    times = tuple(int(n) for n in _listed(repeats))
     ndim = max(x.ndim, len(times))
     shape, times = (1,) * (ndim - x.ndim) + tuple(x.shape), (1,) * (ndim - len(times)) + times
     if min(times, default=1) < 0:
@@ -308,8 +313,9 @@ def repeat(x: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> 
             raise ArgumentError(
                 "repeat(repeats)", need="numbers known while shapes are inferred", got="a tensor", why="the size of the result is their sum"
             )
-        repeats = engine.to_numpy(convert(repeats))
-    times = np.asarray(repeats)
+        times = engine.to_numpy(convert(repeats))
+    else:
+        times = np.asarray(repeats)
     if times.size == 1:
         n = int(times.reshape(()))
         x = engine.reshape(x, (*x.shape[: place + 1], 1, *x.shape[place + 1 :]))
@@ -348,7 +354,7 @@ def roll(x: Tensor, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
     if axis is None:
         return engine.reshape(roll.function(ravel.function(x), shift, 0), tuple(x.shape))
     axes = [normalize_axis(a, x.ndim) for a in (axis if isinstance(axis, (list, tuple)) else (axis,))]
-    shifts = list(shift) if isinstance(shift, (list, tuple)) else [shift] * len(axes)
+    shifts: list[Any] = list(shift) if isinstance(shift, (list, tuple)) else [shift] * len(axes)
     axes = axes * len(shifts) if len(axes) == 1 else axes
     if len(shifts) != len(axes):
         raise ArgumentError("roll", need="as many shifts as axes", got=f"{shift!r} and {axis!r}")

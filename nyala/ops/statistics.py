@@ -265,10 +265,9 @@ def trapezoid(y: Tensor, x: Tensor | None = None, dx: float = 1.0, axis: int = -
     pairs = engine.add(part_of(y, place, min(1, size), size), part_of(y, place, 0, max(size - 1, 0)))
     if x is None:
         return engine.multiply(engine.sum(pairs, (place,), False), 0.5 * float(dx))
-    if x.ndim == 1:
-        x = engine.reshape(x, tuple(x.shape[0] if i == place else 1 for i in range(y.ndim)))
-    own = normalize_axis(axis, x.ndim)
-    widths = engine.subtract(part_of(x, own, min(1, x.shape[own]), x.shape[own]), part_of(x, own, 0, max(x.shape[own] - 1, 0)))
+    at = engine.reshape(x, tuple(x.shape[0] if i == place else 1 for i in range(y.ndim))) if x.ndim == 1 else x
+    own = normalize_axis(axis, at.ndim)
+    widths = engine.subtract(part_of(at, own, min(1, at.shape[own]), at.shape[own]), part_of(at, own, 0, max(at.shape[own] - 1, 0)))
     return engine.multiply(engine.sum(engine.multiply(pairs, widths), (place,), False), 0.5)
 
 

@@ -48,7 +48,8 @@ def vectorize(pyfunc: Callable, *, excluded: Collection[int | str] | None = None
         def call(*given: Any) -> Any:
             whole, rest = list(args), dict(kwargs)
             for place, value in zip([*places, *named], given, strict=True):
-                (whole if isinstance(place, int) else rest)[place] = value
+                store: Any = whole if isinstance(place, int) else rest
+                store[place] = value
             return pyfunc(*whole, **rest)
 
         for _ in outer:

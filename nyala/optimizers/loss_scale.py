@@ -56,7 +56,7 @@ class LossScaleOptimizer(Optimizer):
         return [*self._variables, *self.inner_optimizer.variables]
 
     @property
-    def iterations(self) -> Any:
+    def iterations(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # counted by the inner optimizer alone: nothing to set here
         return self.inner_optimizer.iterations
 
     @property

@@ -238,7 +238,7 @@ class Optimizer:
         """What `update` gets by keyword, computed once for all variables of a step; the step counts from 1, as a float."""
         return {"learning_rate": learning_rate}
 
-    def update(self, gradient: Tensor, value: Tensor, slots: Slots, **scalars: Tensor) -> tuple[Tensor, Slots]:
+    def update(self, gradient: Tensor, value: Tensor, slots: Slots, *args: Any, **scalars: Any) -> tuple[Tensor, Slots]:
         """The new value of one variable and its new slots."""
         raise NotImplementedError(f"{type(self).__name__} needs a method update_step(self, gradient, variable, learning_rate)")
 

@@ -5,11 +5,11 @@ from nyala.core.lazy import lazy
 
 __getattr__, __dir__, __all__ = lazy(
     __name__,
-    {
-        name: "nyala.core.serialization:"
-        for name in (
+    dict.fromkeys(
+        (
             "CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects", "get_registered_name",
             "get_registered_object", "register_keras_serializable", "serialize_keras_object",
-        )
-    },
+        ),
+        "nyala.core.serialization:",
+    ),
 )  # fmt: skip

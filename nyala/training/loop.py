@@ -95,7 +95,9 @@ class Runner:
 
         each: steps per dispatch, chosen by time if None. before: called with the number of steps done, before each dispatch."""
         before = before or (lambda done: None)
-        return self._resident_epoch(each, before) if self.resident else self._streamed_epoch(each or 1, before)
+        if self.resident and isinstance(self.data, ArrayData):
+            return self._resident_epoch(self.data, each, before)
+        return self._streamed_epoch(each or 1, before)
 
     # Batch by batch -----------------------------------------------------------------------------------------------------------------
 
@@ -122,17 +124,17 @@ class Runner:
 
     # Arrays on the device -------------------------------------------------------------------------------------------------------------
 
-    def _place(self) -> Any:
+    def _place(self, data: ArrayData) -> Any:
         """The arrays on the device, put there once per engine."""
         if self._placed_for is not current():
-            rows = bucket(self.data.rows)
-            self._placed = tree.map_structure(lambda leaf: None if leaf is None else engine.asarray(padded(leaf, rows)), self.data.parts)
+            rows = bucket(data.rows)
+            self._placed = tree.map_structure(lambda leaf: None if leaf is None else engine.asarray(padded(leaf, rows)), data.parts)
             self._placed_for = current()
         return self._placed
 
-    def _resident_epoch(self, each: int | None, before: Callable[[int], Any]) -> Iterator[tuple[int, int]]:
-        data, size = self.data, self.data.batch_size
-        placed = self._place()
+    def _resident_epoch(self, data: ArrayData, each: int | None, before: Callable[[int], Any]) -> Iterator[tuple[int, int]]:
+        size = data.batch_size
+        placed = self._place(data)
         shuffled = data.shuffle
         order = engine.asarray(padded(data.order(), bucket(data.rows))) if shuffled else None
         key = (self.mode, size, shuffled, signature(placed))

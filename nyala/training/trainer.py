@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
-
 import contextlib
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,9 +22,16 @@ from nyala.training.data import ArrayData, as_data, unpack_x_y_sample_weight
 from nyala.training.diagnosis import explain_nan
 from nyala.training.loop import Programs, Runner, signature, specs_of, to_device
 
+if TYPE_CHECKING:  # a Trainer is always mixed into a Layer
+    from nyala.layers.layer import Layer as Trained
+else:
+    Trained = object
 
-class Trainer:
+
+class Trainer(Trained):
     """What makes a layer a model that can be trained. Model inherits it."""
+
+    history: Any  # the History of the last fit
 
     # Compiling ----------------------------------------------------------------------------------------------------------------------
 
@@ -105,7 +111,7 @@ class Trainer:
         """Metrics in the order of logs: the loss, those given to compile, and those stored in layers."""
         own = self._objectives.all_metrics if getattr(self, "compiled", False) else []
         known = {id(metric) for metric in own}
-        return [*own, *(metric for metric in super().metrics if id(metric) not in known)]  # type: ignore[misc]
+        return [*own, *(metric for metric in super().metrics if id(metric) not in known)]
 
     @property
     def metrics_names(self) -> list[str]:
@@ -144,10 +150,10 @@ class Trainer:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
 
         def loss_fn() -> tuple[Any, Any]:
-            y_pred = self(x, training=True)  # type: ignore[operator]
+            y_pred = self(x, training=True)
             return self._scaled(self._loss_of(x, y, y_pred, sample_weight, training=True)), y_pred
 
-        differentiate = value_and_grad(loss_fn, self.trainable_variables)
+        differentiate: Any = value_and_grad(loss_fn, self.trainable_variables)
         (_, y_pred), gradients = differentiate()
         self._warn_unused(differentiate.unused)
         self.optimizer.apply(gradients, self.trainable_variables)
@@ -170,7 +176,7 @@ class Trainer:
 
     def _measure(self, data: Any) -> dict[str, Any] | None:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
-        y_pred = self(x, training=False)  # type: ignore[operator]
+        y_pred = self(x, training=False)
         self._loss_of(x, y, y_pred, sample_weight, training=False)
         return self._track(x, y, y_pred, sample_weight)
 
@@ -195,7 +201,7 @@ class Trainer:
     def predict_step(self, data: Any) -> Any:
         """One batch of predict; returns predictions."""
         x, _, _ = unpack_x_y_sample_weight(data)
-        return self(x, training=False)  # type: ignore[operator]
+        return self(x, training=False)
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> Any:
         """The scalar that training makes small: the compiled losses, those of regularizers and those added in layers."""
@@ -384,7 +390,7 @@ class Trainer:
 
     def _build_all(self, step: Callable, data: tuple) -> None:
         """Run a step of the user's on shapes if layers have no weights yet: it may ask for trainable_variables before it calls them."""
-        if not self._all_built and not all(layer.built for layer in self._flatten_layers()):  # type: ignore[attr-defined]
+        if not self._all_built and not all(layer.built for layer in self._flatten_layers()):
             with contextlib.suppress(Exception):  # the step itself will say what is wrong
                 discover(step, specs_of(data))
         self._all_built = True
@@ -415,7 +421,7 @@ class Trainer:
         x, y, sample_weight = unpack_x_y_sample_weight(batch)
 
         def run(x: Any, y: Any, sample_weight: Any) -> None:
-            y_pred = self(x, training=training)  # type: ignore[operator]
+            y_pred = self(x, training=training)
             if not self._objectives.ready and (self._objectives.loss is not None or self._objectives.metrics or self._objectives.weighted_metrics):
                 self._objectives.build(self, y, y_pred)
             if self._objectives.ready:
@@ -615,7 +621,7 @@ def _validation_data(given: Any, batch_size: int | None, steps: int | None) -> A
     return as_data(given, steps=steps, where="fit(validation_data)")
 
 
-def _validates(frequency: int | Sequence[int], epoch: int) -> bool:
+def _validates(frequency: Any, epoch: int) -> bool:
     return epoch + 1 in frequency if isinstance(frequency, (list, tuple, set)) else (epoch + 1) % int(frequency) == 0
 
 

@@ -70,11 +70,18 @@ def test_numbers(each_engine):
     close(layer(Q, V, K), result)
 
 
-@pytest.mark.parametrize("arguments", [{}, {"value_dim": None}, {"use_gate": True}, {"output_shape": 4}, {"output_shape": (2, 3), "use_gate": True}, {"flash_attention": True}])
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"value_dim": None}, {"use_gate": True}, {"output_shape": 4}, {"output_shape": (2, 3), "use_gate": True}, {"flash_attention": True}],
+)
 def test_arguments(arguments):
     layer = made(**arguments)
     close(layer(Q, V), oracle(layer, Q, V)[0])
-    assert layer.output_dense.get_weights()[0].shape == (HEADS, layer.value_dim, *{4: (4,), (2, 3): (2, 3), None: (7,)}[arguments.get("output_shape")])
+    assert layer.output_dense.get_weights()[0].shape == (
+        HEADS,
+        layer.value_dim,
+        *{4: (4,), (2, 3): (2, 3), None: (7,)}[arguments.get("output_shape")],
+    )
 
 
 # Masks
@@ -145,8 +152,10 @@ def test_masks_travel():
 
 # Axes
 
+
 @pytest.mark.parametrize(
-    ("axes", "shape"), [((1, 2), (2, 3, 5, 7)), ((2, 1), (2, 3, 5, 7)), (None, (2, 3, 5, 7)), (1, (2, 5, 7)), ((-2,), (2, 5, 7)), ((1, 2, 3), (2, 3, 2, 5, 7))]
+    ("axes", "shape"),
+    [((1, 2), (2, 3, 5, 7)), ((2, 1), (2, 3, 5, 7)), (None, (2, 3, 5, 7)), (1, (2, 5, 7)), ((-2,), (2, 5, 7)), ((1, 2, 3), (2, 3, 2, 5, 7))],
 )
 def test_all_axes_are_one_long_axis(axes, shape):
     x = normals(4, shape)
@@ -176,6 +185,7 @@ def test_one_axis_of_an_image_leaves_the_other_apart(axis):
 
 # Training, gradients, dtypes
 
+
 def test_dropout():
     layer = made(Q, Q, dropout=0.5, seed=3)
     quiet, weights = oracle(layer, Q, Q)
@@ -203,7 +213,9 @@ def test_gradients():
     layer.set_weights(weights)
     for engine in (e for e in installed_engines() if e.differentiable):
         with nyala.backend(engine.name):
-            _, gradients = nyala.value_and_grad(lambda: (ops.sum(ops.multiply(layer(Q, V, attention_mask=PAIRS), cotangent)), ()), layer.trainable_variables)()
+            _, gradients = nyala.value_and_grad(
+                lambda: (ops.sum(ops.multiply(layer(Q, V, attention_mask=PAIRS), cotangent)), ()), layer.trainable_variables
+            )()
             gradients = [array(g) for g in gradients]
         assert all(np.isfinite(g).all() for g in gradients)
         for gradient, direction, (above, below) in zip(gradients, directions, ends, strict=True):
@@ -223,6 +235,7 @@ def test_initial_projections_differ_and_have_the_fans_of_the_whole():
 
 # Symbols, configs, names
 
+
 def test_symbols():
     x, y = nyala.Input((None, 7)), nyala.Input((3, 11))
     result, scores = layers.MultiHeadAttention(HEADS, KEY)(x, y, return_attention_scores=True)
@@ -236,8 +249,10 @@ def test_config_and_names():
     nyala.utils.clear_session()
     layer = layers.MultiHeadAttention(HEADS, KEY, output_shape=(4, 2), name="a")
     assert set(layer.get_config()) == {
-        "name", "trainable", "dtype", "num_heads", "key_dim", "value_dim", "dropout", "use_bias", "use_gate", "output_shape", "attention_axes", "sliding_window",
-        "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint", "bias_constraint", "seed",
+        "name", "trainable", "dtype", "num_heads", "key_dim", "value_dim", "dropout", "use_bias", "use_gate", "output_shape",
+        "attention_axes", "sliding_window",
+        "kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer", "kernel_constraint",
+        "bias_constraint", "seed",
     }  # fmt: skip
     assert (layer.get_config()["output_shape"], layer.get_config()["attention_axes"]) == ([4, 2], None)
     layer.build((2, 5, 7), (2, 3, 11))
@@ -255,7 +270,8 @@ def test_config_and_names():
     [
         (lambda: layers.MultiHeadAttention(0, 3), ArgumentError, "MultiHeadAttention(num_heads) needs an integer of at least 1, got 0."),
         (lambda: layers.MultiHeadAttention(2, 3, dropout=1.0), ArgumentError, "MultiHeadAttention(dropout) needs a share in [0, 1), got 1.0."),
-        (lambda: layers.MultiHeadAttention(2, 3, name="a")(Q, V, K[:, :2]), ShapeError, "MultiHeadAttention 'a' needs keys with the positions of the values, (3,), got (2,)."),
+        (lambda: layers.MultiHeadAttention(2, 3, name="a")(Q, V, K[:, :2]), ShapeError,
+         "MultiHeadAttention 'a' needs keys with the positions of the values, (3,), got (2,)."),
         (lambda: layers.MultiHeadAttention(2, 3, name="a")(Q[0], V[0]), ShapeError,
          "MultiHeadAttention 'a' needs a query with 3 axes (batch, time, features), got shape (5, 7).\n  fix: add the missing axis"),
         (lambda: layers.MultiHeadAttention(2, 3, name="a")(Q, V, attention_mask=PAIRS.swapaxes(1, 2)), ShapeError,

@@ -19,6 +19,7 @@ UNITS = 7
 
 # The oracle: one step of each cell on float64 arrays, and a loop over time
 
+
 def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
@@ -85,6 +86,7 @@ def made(kind, x=X, **arguments):
 
 
 # Contract and numbers
+
 
 @pytest.mark.parametrize(
     ("kind", "arguments", "inputs", "call"),
@@ -192,6 +194,7 @@ def test_dtypes():
 
 # States
 
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_initial_state(kind):
     layer, step, zeros = made(kind, return_sequences=True)
@@ -239,13 +242,17 @@ def test_states_of_a_model_go_on_through_compiled_prediction():
 
 
 def test_unknown_time_and_batch():
-    for layer in (layers.LSTM(3, return_sequences=True, return_state=True), layers.RNN([layers.GRUCell(2), layers.LSTMCell(3)], return_sequences=True, return_state=True)):
+    for layer in (
+        layers.LSTM(3, return_sequences=True, return_state=True),
+        layers.RNN([layers.GRUCell(2), layers.LSTMCell(3)], return_sequences=True, return_state=True),
+    ):
         outputs = layer(nyala.Input((None, 5)))
         assert outputs[0].shape == (None, None, 3)
         assert layer.compute_output_shape((7, None, 5))[0] == (7, None, 3)
 
 
 # Cells on top of one another, and cells of users
+
 
 def test_stacked_cells():
     layer = layers.RNN([layers.LSTMCell(3), layers.GRUCell(5), layers.SimpleRNNCell(2)], return_sequences=True, return_state=True)
@@ -315,6 +322,7 @@ def test_cells_that_are_no_layers():
 
 # Dropout
 
+
 @pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU"])
 def test_dropout_holds_for_a_whole_sequence(kind):
     cls = getattr(layers, kind)
@@ -349,12 +357,15 @@ def test_recurrent_dropout(kind):
 
 
 def test_recurrent_dropout_is_the_same_at_each_time():
-    layer = layers.SimpleRNN(1, activation="linear", recurrent_dropout=0.5, kernel_initializer="ones", recurrent_initializer="ones", return_sequences=True, seed=3)
+    layer = layers.SimpleRNN(
+        1, activation="linear", recurrent_dropout=0.5, kernel_initializer="ones", recurrent_initializer="ones", return_sequences=True, seed=3
+    )
     y = array(layer(np.ones((200, 4, 1), "float32"), training=True))[:, :, 0]
     assert {tuple(row) for row in y} == {(1.0, 1.0, 1.0, 1.0), (1.0, 3.0, 7.0, 15.0)}
 
 
 # Bidirectional
+
 
 @pytest.mark.parametrize("mode", ["concat", "sum", "mul", "ave", None])
 @pytest.mark.parametrize("mask", [None, MASK], ids=["plain", "mask"])
@@ -397,6 +408,7 @@ def test_bidirectional_with_a_layer_backwards_of_its_own():
 
 # TimeDistributed
 
+
 def test_time_distributed(normal):
     layer = layers.TimeDistributed(layers.Dense(3))
     x = normal(2, 5, 7, 11)
@@ -423,6 +435,7 @@ def test_time_distributed_statistics_go_step_by_step(normal):
 
 # Masks
 
+
 def test_masks_come_from_layers_before_and_go_on():
     words = np.array([[1, 2, 0, 3, 0], [0, 0, 0, 0, 0], [0, 4, 5, 6, 1]])
     embedding = layers.Embedding(7, 2, mask_zero=True)
@@ -441,9 +454,11 @@ def test_masks_come_from_layers_before_and_go_on():
 
 # Configs and names, as Keras has them
 
+
 def test_configs():
     common = {
-        "name", "trainable", "dtype", "units", "activation", "use_bias", "kernel_initializer", "recurrent_initializer", "bias_initializer", "kernel_regularizer",
+        "name", "trainable", "dtype", "units", "activation", "use_bias", "kernel_initializer", "recurrent_initializer", "bias_initializer",
+        "kernel_regularizer",
         "recurrent_regularizer", "bias_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint", "dropout", "recurrent_dropout",
     }  # fmt: skip
     sequence = {"return_sequences", "return_state", "go_backwards", "stateful", "unroll", "zero_output_for_mask"}
@@ -460,7 +475,10 @@ def test_configs():
     ("make", "paths"),
     [
         (lambda: layers.LSTM(2, name="a"), ["a/lstm_cell"]),
-        (lambda: layers.RNN([layers.GRUCell(2, name="g"), layers.LSTMCell(3, name="l")], name="a"), ["a/stacked_rnn_cells/g", "a/stacked_rnn_cells/l"]),
+        (
+            lambda: layers.RNN([layers.GRUCell(2, name="g"), layers.LSTMCell(3, name="l")], name="a"),
+            ["a/stacked_rnn_cells/g", "a/stacked_rnn_cells/l"],
+        ),
         (lambda: layers.Bidirectional(layers.LSTM(2, name="q"), name="a"), ["a/forward_q/lstm_cell", "a/backward_q/lstm_cell"]),
     ],
 )
@@ -483,7 +501,7 @@ def test_build_configs():
 def test_attributes_of_the_cell():
     layer = layers.GRU(3, dropout=0.25, reset_after=False)
     assert (layer.units, layer.dropout, layer.reset_after, layer.use_bias) == (3, 0.25, False, True)
-    with pytest.raises(AttributeError, match="^'GRU' object has no attribute 'unitz'$"):
+    with pytest.raises(AttributeError, match=r"^'GRU' object has no attribute 'unitz'$"):
         layer.unitz  # noqa: B018
 
 
@@ -497,6 +515,7 @@ def test_freezing_and_regularizers():
 
 # Errors
 
+
 @pytest.mark.parametrize(
     ("make", "kind", "text"),
     [
@@ -506,21 +525,26 @@ def test_freezing_and_regularizers():
         (lambda: layers.RNN(layers.Dense(3)), ArgumentTypeError,
          "RNN(cell) needs an object with call(input, states) and state_size, got Dense.\n  fix: see nyala.layers.LSTMCell"),
         (lambda: layers.StackedRNNCells([3]), ArgumentTypeError, "StackedRNNCells(cells) needs cells with call and state_size, got int."),
-        (lambda: layers.Bidirectional(layers.LSTM(3), merge_mode="max"), ArgumentError, "Bidirectional(merge_mode) needs 'sum', 'mul', 'ave', 'concat' or None, got 'max'."),
+        (lambda: layers.Bidirectional(layers.LSTM(3), merge_mode="max"), ArgumentError,
+         "Bidirectional(merge_mode) needs 'sum', 'mul', 'ave', 'concat' or None, got 'max'."),
         (lambda: layers.Bidirectional(layers.LSTM(3), backward_layer=layers.LSTM(3)), ArgumentError,
          "Bidirectional(backward_layer) needs a layer that goes the other way, got go_backwards=False in both."),
         (lambda: layers.Bidirectional(layers.LSTM(3), backward_layer=layers.LSTM(3, go_backwards=True, return_state=True)), ArgumentError,
          "Bidirectional(backward_layer) with return_state needs False, as in layer, got True."),
         (lambda: layers.LSTM(3, name="l")(X[0]), ShapeError,
          "LSTM 'l' needs an input with 3 axes (batch, time, features), got shape (5, 2).\n  fix: add the missing axis: x[..., None] for one feature"),
-        (lambda: layers.LSTM(3, name="l")(nyala.Input((5, None))), ShapeError, "LSTMCell 'lstm_cell' needs an input whose last axis has a known size, got shape (None, None)."),
+        (lambda: layers.LSTM(3, name="l")(nyala.Input((5, None))), ShapeError,
+         "LSTMCell 'lstm_cell' needs an input whose last axis has a known size, got shape (None, None)."),
         (lambda: layers.LSTM(3, stateful=True, name="l")(nyala.Input((5, 2))), StateError,
-         "LSTM 'l' with stateful=True needs a fixed batch size, got an unknown one.\n  fix: nyala.Input(batch_shape=(n, t, d)) or batch_input_shape=(n, t, d)"),
+         "LSTM 'l' with stateful=True needs a fixed batch size, got an unknown one.\n"
+         "  fix: nyala.Input(batch_shape=(n, t, d)) or batch_input_shape=(n, t, d)"),
         (lambda: layers.LSTM(3, name="l")(X, initial_state=[np.zeros((3, 3))]), ArgumentError,
          "LSTM 'l'(initial_state) needs 2 states, got 1.\n  fix: pass tensors (batch, size) of sizes [3, 3]"),
-        (lambda: layers.GRU(3, name="g")(X, initial_state=np.zeros((3, 5))), ShapeError, "GRU 'g'(initial_state) needs states of shapes [(None, 3)], got [(3, 5)]."),
+        (lambda: layers.GRU(3, name="g")(X, initial_state=np.zeros((3, 5))), ShapeError,
+         "GRU 'g'(initial_state) needs states of shapes [(None, 3)], got [(3, 5)]."),
         (lambda: layers.TimeDistributed(layers.Dense(3), name="t")(X[0]), ShapeError,
-         "TimeDistributed 't' needs an input with at least 3 axes (batch, time, ...), got shape (5, 2).\n  fix: apply the layer itself, without TimeDistributed"),
+         "TimeDistributed 't' needs an input with at least 3 axes (batch, time, ...), got shape (5, 2).\n"
+         "  fix: apply the layer itself, without TimeDistributed"),
         (lambda: layers.TimeDistributed(layers.Dense), ArgumentTypeError,
          "TimeDistributed(layer) needs a layer, got <class 'nyala.layers.core.dense.Dense'>.\n  fix: make one: Dense(3), not Dense"),
     ],
@@ -535,6 +559,8 @@ def test_a_batch_of_another_size_is_refused_by_stateful_layers():
     layer(X)
     with raises(
         ShapeError,
-        "GRU 'g' with stateful=True needs batches of 3 samples, got 2.\n  why: its states go from batch to batch\n  fix: leave out the last, smaller batch",
+        "GRU 'g' with stateful=True needs batches of 3 samples, got 2.\n"
+        "  why: its states go from batch to batch\n"
+        "  fix: leave out the last, smaller batch",
     ):
         layer(X[:2])

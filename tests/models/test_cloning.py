@@ -85,6 +85,9 @@ def test_unbuilt_frozen_and_subclassed(normal):
     frozen = sequential()
     frozen.trainable = False
     assert clone_model(frozen).trainable_weights == []
+    for model in (functional(), sequential()):
+        model.trainable = False
+        assert not clone_model(model).trainable
 
     class Own(nyala.Model):
         def __init__(self, units, **kwargs):

@@ -27,6 +27,7 @@ def expected_of(model, left, right):
 
 # Inputs
 
+
 def test_lists_by_position_and_dicts_by_name(normal):
     model, left, right = two_inputs(), normal(7, 3), normal(7, 5)
     for inputs in ([left, right], (left, right), {"left": left, "right": right}, {"right": right, "left": left}):
@@ -66,19 +67,28 @@ def test_nested_structures(normal):
     ("structure", "inputs", "kind", "text"),
     [
         (list, {"left": (7, 3)}, StructureError,
-         "Model 'two' needs inputs named ['left', 'right'], got ['left'].\n  why: dicts are bound by name, and 'right' is missing\n  fix: rename the keys to these"),
+         "Model 'two' needs inputs named ['left', 'right'], got ['left'].\n"
+         "  why: dicts are bound by name, and 'right' is missing\n"
+         "  fix: rename the keys to these"),
         (list, {"left": (7, 3), "right": (7, 5), "more": (7, 2)}, StructureError,
-         "Model 'two' needs inputs named ['left', 'right'], got ['left', 'right', 'more'].\n  why: dicts are bound by name\n  fix: rename the keys to these"),
+         "Model 'two' needs inputs named ['left', 'right'], got ['left', 'right', 'more'].\n"
+         "  why: dicts are bound by name\n"
+         "  fix: rename the keys to these"),
         (list, {"x": (7, 3), "y": (7, 5)}, StructureError,
-         "Model 'two' needs inputs named ['left', 'right'], got ['x', 'y'].\n  why: dicts are bound by name, and 'left', 'right' are missing\n  fix: rename the keys to these"),
+         "Model 'two' needs inputs named ['left', 'right'], got ['x', 'y'].\n"
+         "  why: dicts are bound by name, and 'left', 'right' are missing\n"
+         "  fix: rename the keys to these"),
         (dict, {"p": (7, 3), "right": (7, 5)}, StructureError,
-         "Model 'two' needs inputs named ['p', 'q'], got ['p', 'right'].\n  why: dicts are bound by name, and 'q' is missing\n  fix: rename the keys to these"),
+         "Model 'two' needs inputs named ['p', 'q'], got ['p', 'right'].\n"
+         "  why: dicts are bound by name, and 'q' is missing\n"
+         "  fix: rename the keys to these"),
         (list, [(7, 3)], StructureError,
          "Model 'two' needs 2 inputs ['left', 'right'], got 1.\n  fix: pass them in the order ['left', 'right'], or in a dict by these names"),
         (list, [(7, 3), (7, 5), (7, 5)], StructureError,
          "Model 'two' needs 2 inputs ['left', 'right'], got 3.\n  fix: pass them in the order ['left', 'right'], or in a dict by these names"),
         (list, [(7, 5), (7, 3)], ShapeError,
-         "Model 'two' needs shape (None, 3) for its input 'left', got (7, 5).\n  fix: pass them in the order ['left', 'right'], or in a dict by these names"),
+         "Model 'two' needs shape (None, 3) for its input 'left', got (7, 5).\n"
+         "  fix: pass them in the order ['left', 'right'], or in a dict by these names"),
     ],
 )  # fmt: skip
 def test_inputs_that_do_not_fit(structure, inputs, kind, text):
@@ -127,6 +137,7 @@ def test_dtypes_are_those_of_the_inputs():
 
 # What cannot be a model
 
+
 def test_an_orphan_input_is_named_with_the_way_to_it():
     left, right = nyala.Input((3,), name="left"), nyala.Input((5,), name="right")
     hidden = layers.Dense(2, name="of_right")(right)
@@ -144,11 +155,14 @@ def test_an_orphan_input_is_named_with_the_way_to_it():
     ("make", "text"),
     [
         (lambda x: nyala.Model([x, x], x + 1.0), "Model(inputs) needs each input once, got one of them twice."),
-        (lambda x: nyala.Model(x, np.zeros(3)), "Model(outputs) needs symbolic tensors, from nyala.Input and calls on it, got ndarray.\n  fix: start with x = nyala.Input(shape) and call layers on x"),
-        (lambda x: nyala.Model(np.zeros(3), x), "Model(inputs) needs symbolic tensors, from nyala.Input and calls on it, got ndarray.\n  fix: start with x = nyala.Input(shape) and call layers on x"),
+        (lambda x: nyala.Model(x, np.zeros(3)), "Model(outputs) needs symbolic tensors, from nyala.Input and calls on it, got ndarray.\n"
+        "  fix: start with x = nyala.Input(shape) and call layers on x"),
+        (lambda x: nyala.Model(np.zeros(3), x), "Model(inputs) needs symbolic tensors, from nyala.Input and calls on it, got ndarray.\n"
+        "  fix: start with x = nyala.Input(shape) and call layers on x"),
         (lambda x: nyala.Model(x, []), "Model(outputs) needs at least one symbolic tensor, got []."),
         (lambda x: nyala.Model(inputs=x), "Model(...) needs both inputs and outputs, symbolic tensors, or keyword arguments only, got inputs."),
-        (lambda x: nyala.Model(x), "Model(...) needs both inputs and outputs, symbolic tensors, or keyword arguments only, got 1 positional argument."),
+        (lambda x: nyala.Model(x),
+         "Model(...) needs both inputs and outputs, symbolic tensors, or keyword arguments only, got 1 positional argument."),
         (lambda x: nyala.Model(x, layers.Dense(3, name="d")(layers.Dense(3, name="d")(x)), name="m"),
          "Model 'm' needs layers with names that differ, got ['d'] more than once.\n  fix: pass name= to these layers"),
     ],
@@ -159,6 +173,7 @@ def test_what_cannot_be_a_model(make, text):
 
 
 # Graphs
+
 
 def test_shared_layers_and_several_calls(normal):
     x, y = nyala.Input((3,)), nyala.Input((3,))
@@ -251,6 +266,7 @@ def test_order_of_layers_and_weights_is_by_depth():
 
 # Copies and depth
 
+
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))], ids=["deepcopy", "pickle"])
 def test_copies_are_equal_and_independent(duplicate, normal):
     model, left, right = two_inputs(), normal(7, 3), normal(7, 5)
@@ -270,7 +286,13 @@ def test_a_thousand_layers(normal):
         x = layers.Activation("linear")(x)
     model = nyala.Model(first, x + 1.0)
     a = normal(2, 3)
-    for twin in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model)), nyala.models.clone_model(model), nyala.models.model_from_json(model.to_json())):
+    for twin in (
+        model,
+        copy.deepcopy(model),
+        pickle.loads(pickle.dumps(model)),
+        nyala.models.clone_model(model),
+        nyala.models.model_from_json(model.to_json()),
+    ):
         assert len(twin.layers) == 1001
         with nyala.backend("numpy"):
             close(twin(a), a + 1.0)

@@ -69,7 +69,9 @@ def test_function(normal):
     close(second, a * 2.0)
     with raises(
         StateError,
-        f"Function 'function_1' needs outputs that are computed from its inputs, got an output that depends on {y.name!r} (None, 3), which is not among the inputs.\n"
-        f"  why: the way back from the output is subtract_1 <- {y.name}\n  fix: add that Input to inputs=, or connect 'subtract_1' to an input of this model",
+        f"Function 'function_1' needs outputs that are computed from its inputs, got an output that depends on "
+        f"{y.name!r} (None, 3), which is not among the inputs.\n"
+        f"  why: the way back from the output is subtract_1 <- {y.name}\n"
+        f"  fix: add that Input to inputs=, or connect 'subtract_1' to an input of this model",
     ):
         nyala.Function(x, x - y)

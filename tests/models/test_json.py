@@ -33,7 +33,10 @@ def nested():
 def structured():
     p, q = nyala.Input((3,), name="p"), nyala.Input((3,), name="q")
     shared = layers.Dense(3, name="shared")
-    return nyala.Model({"u": p, "v": q}, {"d": layers.Subtract()([shared(p), shared(shared(q))]), "l": [p, q]}, name="structured"), {"u": (3,), "v": (3,)}
+    return nyala.Model({"u": p, "v": q}, {"d": layers.Subtract()([shared(p), shared(shared(q))]), "l": [p, q]}, name="structured"), {
+        "u": (3,),
+        "v": (3,),
+    }
 
 
 def recurrent():
@@ -52,7 +55,16 @@ def attention():
 
 def with_ops():
     x = nyala.Input((4,), name="x")
-    parts = [x * 2 + 1, x[:, 1:3], x[..., None][:, 0], ops.expand_dims(ops.mean(x, axis=1), -1), ops.reshape(x, (-1, 4)), ops.relu(x), 1.0 / (2.0 - x), x**2]
+    parts = [
+        x * 2 + 1,
+        x[:, 1:3],
+        x[..., None][:, 0],
+        ops.expand_dims(ops.mean(x, axis=1), -1),
+        ops.reshape(x, (-1, 4)),
+        ops.relu(x),
+        1.0 / (2.0 - x),
+        x**2,
+    ]
     return nyala.Model(x, ops.concatenate(parts, axis=-1), name="ops"), [(4,)]
 
 
@@ -61,7 +73,11 @@ def test_round_trips(make, normal):
     model, shapes = make()
     x = {k: normal(2, *s) for k, s in shapes.items()} if isinstance(shapes, dict) else [normal(2, *s) for s in shapes]
     before = [array(t) for t in nyala.tree.flatten(model(x))]
-    for twin in (model_from_json(model.to_json()), type(model).from_config(model.get_config()), type(model).from_config(json.loads(json.dumps(model.get_config())))):
+    for twin in (
+        model_from_json(model.to_json()),
+        type(model).from_config(model.get_config()),
+        type(model).from_config(json.loads(json.dumps(model.get_config()))),
+    ):
         assert twin.get_config() == model.get_config()
         twin(x)
         twin.set_weights(model.get_weights())
@@ -82,7 +98,11 @@ def test_the_document_around_the_config():
 def test_ops_are_written_as_keras_writes_them():
     entries = {entry["name"]: entry for entry in with_ops()[0].get_config()["layers"]}
     reshape = entries["reshape"]
-    assert (reshape["module"], reshape["class_name"], reshape["config"]) == ("keras.src.ops.numpy", "Reshape", {"name": "reshape", "newshape": [-1, 4]})
+    assert (reshape["module"], reshape["class_name"], reshape["config"]) == (
+        "keras.src.ops.numpy",
+        "Reshape",
+        {"name": "reshape", "newshape": [-1, 4]},
+    )
     assert [argument["class_name"] for argument in reshape["inbound_nodes"][0]["args"]] == ["__keras_tensor__"]
     assert (entries["relu"]["module"], entries["relu"]["class_name"]) == ("keras.src.ops.nn", "Relu")
     assert entries["mean"]["config"] == {"name": "mean", "axis": 1, "keepdims": False}
@@ -135,7 +155,10 @@ def test_layers_of_users(normal):
 
 
 def test_what_is_no_architecture():
-    with raises(ArgumentError, "model_from_json(json_string) needs JSON text, as model.to_json() returns it, got 'model.keras' (Expecting value: line 1 column 1 (char 0))."):
+    with raises(
+        ArgumentError,
+        "model_from_json(json_string) needs JSON text, as model.to_json() returns it, got 'model.keras' (Expecting value: line 1 column 1 (char 0)).",
+    ):
         model_from_json("model.keras")
     config = structured()[0].get_config()
     lost = {**config, "layers": [entry for entry in config["layers"] if entry["name"] != "q"]}

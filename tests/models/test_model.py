@@ -39,7 +39,9 @@ def answer(model, x):
     return x
 
 
-@pytest.mark.parametrize("begin", [lambda m: m(np.zeros((7, 11))), lambda m: m.build((None, 11)), lambda m: m(nyala.Input((11,)))], ids=["call", "build", "symbol"])
+@pytest.mark.parametrize(
+    "begin", [lambda m: m(np.zeros((7, 11))), lambda m: m.build((None, 11)), lambda m: m(nyala.Input((11,)))], ids=["call", "build", "symbol"]
+)
 def test_built_by_call_or_shape(begin, normal):
     model = Tower(name="tower")
     assert model.weights == []
@@ -70,7 +72,12 @@ def test_get_layer_and_its_errors():
 
 def test_set_weights_is_all_or_nothing(normal):
     model = Tower(name="tower")
-    with raises(ArgumentError, "Tower 'tower'.set_weights needs 0 arrays, got 1.\n  why: it is not built yet: call it once, or build(input_shape)\n  fix: shapes in order: []"):
+    with raises(
+        ArgumentError,
+        "Tower 'tower'.set_weights needs 0 arrays, got 1.\n"
+        "  why: it is not built yet: call it once, or build(input_shape)\n"
+        "  fix: shapes in order: []",
+    ):
         model.set_weights([np.zeros(3)])
     model.build((None, 11))
     before = model.get_weights()

@@ -44,7 +44,11 @@ def test_without_a_shape_it_is_built_by_the_first_call_or_by_build(normal):
     by_call, by_build = (Sequential([layers.Dense(5, name="a"), layers.Dense(2, name="b")]) for _ in range(2))
     assert not by_call.built
     assert by_call.weights == []
-    with raises(StateError, "Sequential 'sequential'.output needs a model whose input shape is known, got one that has seen no data.\n  fix: begin it with nyala.Input(shape), or call it once"):
+    with raises(
+        StateError,
+        "Sequential 'sequential'.output needs a model whose input shape is known, got one that has seen no data.\n"
+        "  fix: begin it with nyala.Input(shape), or call it once",
+    ):
         by_call.output  # noqa: B018
     by_call(normal(7, 3))
     by_build.build((7, 3))
@@ -116,21 +120,28 @@ class Dense:
 @pytest.mark.parametrize(
     ("make", "kind", "text"),
     [
-        (lambda: Sequential([layers.Dense]), ArgumentTypeError, "Sequential 'sequential'.add needs a layer, got the class Dense.\n  fix: make one: Dense(...)"),
-        (lambda: Sequential([Dense()]), ArgumentTypeError, "Sequential 'sequential'.add needs a layer of Nyala, got Dense from 'keras'.\n  fix: use nyala.layers.Dense"),
+        (lambda: Sequential([layers.Dense]), ArgumentTypeError, "Sequential 'sequential'.add needs a layer, got the class Dense.\n"
+        "  fix: make one: Dense(...)"),
+        (lambda: Sequential([Dense()]), ArgumentTypeError, "Sequential 'sequential'.add needs a layer of Nyala, got Dense from 'keras'.\n"
+        "  fix: use nyala.layers.Dense"),
         (lambda: Sequential([3]), ArgumentTypeError, "Sequential 'sequential'.add needs a layer of Nyala, got int from 'builtins'."),
         (lambda: Sequential(layers.Dense(2, name="d")), ArgumentTypeError,
          "Sequential(layers) needs a list of layers, got <Dense name=d, built=False>.\n  fix: put it into a list: Sequential([...])"),
         (lambda: Sequential([layers.Dense(2, name="d"), layers.Dense(3, name="d")]), ArgumentError,
          "Sequential 'sequential'.add needs a layer with a name of its own, got 'd', which it has already.\n  fix: pass name= to the layer"),
-        (lambda: Sequential([layers.Dense(2), nyala.Input((3,))]), ArgumentError, "Sequential 'sequential'.add needs an Input only at the beginning, got one after 1 layers."),
+        (lambda: Sequential([layers.Dense(2), nyala.Input((3,))]), ArgumentError,
+         "Sequential 'sequential'.add needs an Input only at the beginning, got one after 1 layers."),
         (lambda: Sequential().pop(), StateError, "Sequential 'sequential'.pop needs at least one layer, got none."),
-        (lambda: Sequential([])(np.zeros((2, 3))), StateError, "Sequential 'sequential' needs at least one layer, got none.\n  fix: add layers first"),
-        (lambda: Sequential([layers.Dense(2)]).build(None), ArgumentError, "Sequential 'sequential'.build needs one shape, the batch axis included, got None."),
+        (lambda: Sequential([])(np.zeros((2, 3))), StateError, "Sequential 'sequential' needs at least one layer, got none.\n"
+        "  fix: add layers first"),
+        (lambda: Sequential([layers.Dense(2)]).build(None), ArgumentError,
+         "Sequential 'sequential'.build needs one shape, the batch axis included, got None."),
         (lambda: Sequential([nyala.Input((3, 5)), layers.LSTM(2, return_state=True, name="l")]), ArgumentTypeError,
-         "Sequential 'sequential' needs layers with one output each, got LSTM 'l', which gives a tuple.\n  fix: use the functional API: nyala.Model(inputs, outputs)"),
+         "Sequential 'sequential' needs layers with one output each, got LSTM 'l', which gives a tuple.\n"
+         "  fix: use the functional API: nyala.Model(inputs, outputs)"),
         (lambda: Sequential([nyala.Input((3,)), layers.LSTM(2, name="l")]), ShapeError,
-         "LSTM 'l' needs an input with 3 axes (batch, time, features), got shape (None, 3).\n  fix: add the missing axis: x[..., None] for one feature"),
+         "LSTM 'l' needs an input with 3 axes (batch, time, features), got shape (None, 3).\n"
+         "  fix: add the missing axis: x[..., None] for one feature"),
     ],
 )  # fmt: skip
 def test_what_does_not_go(make, kind, text):

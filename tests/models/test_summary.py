@@ -38,7 +38,9 @@ def branched():
 
 
 def test_a_chain():
-    model = nyala.Sequential([nyala.Input((5,)), layers.Dense(7, name="a"), layers.BatchNormalization(name="norm"), layers.Dense(2, name="b")], name="chain")
+    model = nyala.Sequential(
+        [nyala.Input((5,)), layers.Dense(7, name="a"), layers.BatchNormalization(name="norm"), layers.Dense(2, name="b")], name="chain"
+    )
     assert shown(model, line_length=60) == (
         'Model: "chain"\n'
         "┏━━━━━━━━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━━━━┳━━━━━━━━━━━┓\n"
@@ -98,7 +100,9 @@ def test_layer_range():
     assert [row[0].split()[0] for row in rows[1:]] == ["shared", "lstm", "y", "inner"]
     with raises(ArgumentError, "summary(layer_range) needs the names of a first and a last layer, got ['x']."):
         branched().summary(layer_range=["x"])
-    with pytest.raises(ArgumentError, match=r"summary\(layer_range\) needs names of layers of this model, got \['no', 'x'\]\.\n  fix: it has \['x', "):
+    with pytest.raises(
+        ArgumentError, match=r"summary\(layer_range\) needs names of layers of this model, got \['no', 'x'\]\.\n  fix: it has \['x', "
+    ):
         branched().summary(layer_range=["no", "x"])
 
 
@@ -123,7 +127,8 @@ def test_subclasses_once_they_know_shapes(begin):
     assert [row[1:] for row in cells(shown(model))[1:]] == [["?", "0 (unbuilt)"], ["?", "0 (unbuilt)"], ["?", "0"]]
     begin(model)
     assert cells(shown(model, expand_nested=True))[1:] == [
-        ["body (Sequential)", "(None, 3)", "18"], ["└ inside (Dense)", "(None, 3)", "18"], ["end (Dense)", "(None, 2)", "8"], ["drop (Dropout)", "(None, 2)", "0"],
+        ["body (Sequential)", "(None, 3)", "18"], ["└ inside (Dense)", "(None, 3)", "18"], ["end (Dense)", "(None, 2)", "8"],
+        ["drop (Dropout)", "(None, 2)", "0"],
     ]  # fmt: skip
     assert " Total params: 26 (104.00 B)\n" in shown(model)
 

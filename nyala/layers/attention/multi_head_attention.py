@@ -59,7 +59,9 @@ class HeadProjection(Layer):
             name="kernel", shape=(*inputs, *self.heads), initializer=as_matrix, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint
         )
         self.bias = (
-            self.add_weight(name="bias", shape=self.heads, initializer=self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint)
+            self.add_weight(
+                name="bias", shape=self.heads, initializer=self.bias_initializer, regularizer=self.bias_regularizer, constraint=self.bias_constraint
+            )
             if self.use_bias
             else None
         )
@@ -86,7 +88,8 @@ class MultiHeadAttention(Layer):
         sliding_window: positions attend only to those fewer than this many steps away.
         flash_attention: accepted for Keras's sake; engines choose.
         use_gate: multiply the result by a sigmoid of a projection of the query.
-        kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer, activity_regularizer, kernel_constraint, bias_constraint: of the projections.
+        kernel_initializer, bias_initializer, and regularizers and constraints likewise: of the projections.
+        activity_regularizer: of the result.
         seed: of the dropout.
 
     Call arguments:
@@ -161,7 +164,9 @@ class MultiHeadAttention(Layer):
     def build(self, query_shape: tuple, value_shape: tuple, key_shape: tuple | None = None) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         where = f"MultiHeadAttention {self.name!r}"
-        if len(key_shape) != len(value_shape) or any(k is not None and v is not None and k != v for k, v in zip(key_shape[1:-1], value_shape[1:-1], strict=True)):
+        if len(key_shape) != len(value_shape) or any(
+            k is not None and v is not None and k != v for k, v in zip(key_shape[1:-1], value_shape[1:-1], strict=True)
+        ):
             raise ShapeError(where, need=f"keys with the positions of the values, {value_shape[1:-1]}", got=f"{key_shape[1:-1]}")
         if len(query_shape) < 3:
             raise ShapeError(where, need="a query with 3 axes (batch, time, features)", got=f"shape {query_shape}", fix="add the missing axis")
@@ -239,7 +244,9 @@ class MultiHeadAttention(Layer):
         order = self._order(ndim + 1)
         return ops.transpose(x, [order.index(axis) for axis in range(ndim + 1)])
 
-    def _mask(self, value_masks: Sequence[Any], attention_mask: Any, causal: bool, t: tuple[int, ...], s: tuple[int, ...], lead: tuple[int, ...]) -> Tensor | None:
+    def _mask(
+        self, value_masks: Sequence[Any], attention_mask: Any, causal: bool, t: tuple[int, ...], s: tuple[int, ...], lead: tuple[int, ...]
+    ) -> Tensor | None:
         """All masks as one bool tensor that broadcasts against (*lead, t, s) with flat positions; None without any."""
         rows, columns = math.prod(t), math.prod(s)
         parts = [self._of_values(ops.cast(mask, "bool"), columns, lead) for mask in value_masks if mask is not None]
@@ -253,7 +260,11 @@ class MultiHeadAttention(Layer):
             front, sizes = tuple(given.shape)[: -len(t + s)], tuple(given.shape)[-len(t + s) :]
             if len(front) > len(lead) or len(sizes) < len(t + s) or any(n not in (1, m) for n, m in zip(sizes, t + s, strict=True)):
                 wanted = shapes_of(ops.zeros((lead[0], *t, *s), dtype="bool"))
-                raise ShapeError(f"MultiHeadAttention {self.name!r}(attention_mask)", need=f"shape {wanted}, sizes 1 allowed, or heads after the batch", got=f"{shapes_of(given)}")
+                raise ShapeError(
+                    f"MultiHeadAttention {self.name!r}(attention_mask)",
+                    need=f"shape {wanted}, sizes 1 allowed, or heads after the batch",
+                    got=f"{shapes_of(given)}",
+                )
             given = ops.broadcast_to(given, (*front, *t, *s))
             parts.append(ops.reshape(given, (*front, *[1] * (len(lead) - len(front)), rows, columns)))
         return functools.reduce(ops.logical_and, parts) if parts else None

@@ -72,7 +72,8 @@ def _batch_shape(shape: Any, batch_size: int | None, batch_shape: Any, tensor: A
     """The shape of a batch, from those arguments that were given."""
     if tensor is not None:
         if not isinstance(tensor, Symbolic) or tensor.node is not None:
-            got = type(tensor).__name__ if not isinstance(tensor, Symbolic) else f"the output of {tensor.node.operation.name!r}"
+            made = isinstance(tensor, Symbolic) and tensor.node
+            got = f"the output of {made.operation.name!r}" if made else type(tensor).__name__
             raise ArgumentError(
                 "Input(tensor)", need="a symbolic tensor without history", got=got, fix="make an Input(shape), and call the model on the tensor"
             )

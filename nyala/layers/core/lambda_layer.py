@@ -38,7 +38,7 @@ class Lambda(Layer):
             raise ArgumentTypeError("Lambda(function)", need="a function", got=repr(function))
         super().__init__(**kwargs)
         self.function, self.mask, self.arguments = function, mask, dict(arguments or {})
-        self._output_shape = output_shape
+        self._output_shape: Any = output_shape
         self.supports_masking = mask is not None
         parameters = inspect.signature(function).parameters
         self._passes = tuple(name for name in ("mask", "training") if name in parameters)
@@ -57,7 +57,7 @@ class Lambda(Layer):
             if self._output_shape is None:
                 raise
         inputs = args[0] if args else kwargs["inputs"]
-        shape = self._output_shape(shapes_of(inputs)) if callable(self._output_shape) else self._output_shape
+        shape: Any = self._output_shape(shapes_of(inputs)) if callable(self._output_shape) else self._output_shape
         if not callable(self._output_shape) and is_shape(shape):
             shape = (tree.flatten(inputs)[0].shape[0], *shape)
         return Symbolic(shape, self.compute_dtype)

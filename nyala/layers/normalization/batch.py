@@ -135,7 +135,7 @@ class BatchNormalization(Layer):
         return ops.cast(y, self.compute_dtype)
 
     def _renormalize(self, x: Tensor, mean: Tensor, variance: Tensor, axis: int) -> Tensor:
-        stddev, clipping = ops.sqrt(variance + self.epsilon), self.renorm_clipping
+        stddev, clipping = ops.sqrt(variance + self.epsilon), self.renorm_clipping or {}
         r = engine.stop_gradient(stddev) / self.renorm_stddev
         d = (engine.stop_gradient(mean) - self.renorm_mean) / self.renorm_stddev
         if "rmax" in clipping:

@@ -29,7 +29,9 @@ class Bidirectional(Layer):
     (2, 8)
     """
 
-    def __init__(self, layer: Layer, merge_mode: str | None = "concat", weights: Any = None, backward_layer: Layer | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, layer: Layer, merge_mode: str | None = "concat", weights: Any = None, backward_layer: Layer | None = None, **kwargs: Any
+    ) -> None:
         if not isinstance(layer, Layer) or not hasattr(layer, "go_backwards"):
             raise ArgumentTypeError("Bidirectional(layer)", need="a recurrent layer", got=f"{layer!r}")
         if merge_mode not in ("sum", "mul", "ave", "concat", None):
@@ -49,10 +51,16 @@ class Bidirectional(Layer):
         else:
             self.backward_layer = type(backward_layer).from_config(backward_layer.get_config())
             if self.backward_layer.go_backwards == self.forward_layer.go_backwards:
-                raise ArgumentError("Bidirectional(backward_layer)", need="a layer that goes the other way", got=f"go_backwards={backward_layer.go_backwards} in both")
+                raise ArgumentError(
+                    "Bidirectional(backward_layer)", need="a layer that goes the other way", got=f"go_backwards={backward_layer.go_backwards} in both"
+                )
         for name in ("return_sequences", "return_state", "stateful"):
             if getattr(self.forward_layer, name) != getattr(self.backward_layer, name):
-                raise ArgumentError(f"Bidirectional(backward_layer) with {name}", need=f"{getattr(self.forward_layer, name)}, as in layer", got=f"{getattr(self.backward_layer, name)}")
+                raise ArgumentError(
+                    f"Bidirectional(backward_layer) with {name}",
+                    need=f"{getattr(self.forward_layer, name)}, as in layer",
+                    got=f"{getattr(self.backward_layer, name)}",
+                )
         self.return_sequences, self.return_state, self.stateful = layer.return_sequences, layer.return_state, layer.stateful
         self.supports_masking = True
 
@@ -112,7 +120,11 @@ class Bidirectional(Layer):
         return [*self.forward_layer.states, *self.backward_layer.states] if self.stateful and self.forward_layer.states else None
 
     def _config_of_arguments(self) -> dict[str, Any]:
-        return {"merge_mode": self.merge_mode, "layer": serialize_keras_object(self.forward_layer), "backward_layer": serialize_keras_object(self.backward_layer)}
+        return {
+            "merge_mode": self.merge_mode,
+            "layer": serialize_keras_object(self.forward_layer),
+            "backward_layer": serialize_keras_object(self.backward_layer),
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Layer:

@@ -66,16 +66,24 @@ class GatedCell(Layer):
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         if input_shape[-1] is None:
-            raise ShapeError(f"{type(self).__name__} {self.name!r}", need="an input whose last axis has a known size", got=f"shape {tuple(input_shape)}")
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}", need="an input whose last axis has a known size", got=f"shape {tuple(input_shape)}"
+            )
         self.kernel = self.add_weight(
-            name="kernel", shape=(input_shape[-1], self.units * self.gates), initializer=self.kernel_initializer, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint
+            name="kernel",
+            shape=(input_shape[-1], self.units * self.gates),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
         )
         self.recurrent_kernel = self.add_weight(
             name="recurrent_kernel", shape=(self.units, self.units * self.gates), initializer=self.recurrent_initializer,
             regularizer=self.recurrent_regularizer, constraint=self.recurrent_constraint,
         )  # fmt: skip
         self.bias = (
-            self.add_weight(name="bias", shape=self.bias_shape(), initializer=self.first_bias, regularizer=self.bias_regularizer, constraint=self.bias_constraint)
+            self.add_weight(
+                name="bias", shape=self.bias_shape(), initializer=self.first_bias, regularizer=self.bias_regularizer, constraint=self.bias_constraint
+            )
             if self.use_bias
             else None
         )
@@ -188,7 +196,9 @@ def initial_state(cell: Any, batch_size: int | None, dtype: str) -> Any:
     if hasattr(cell, "get_initial_state"):
         states = cell.get_initial_state(batch_size=batch_size)
     else:
-        states = [ops.zeros((batch_size, *((size,) if isinstance(size, int) else tuple(size))), dtype=dtype) for size in tree.flatten(cell.state_size)]
+        states = [
+            ops.zeros((batch_size, *((size,) if isinstance(size, int) else tuple(size))), dtype=dtype) for size in tree.flatten(cell.state_size)
+        ]
     return tree.pack_sequence_as(cell.state_size, tree.flatten(states))
 
 

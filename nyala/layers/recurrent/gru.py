@@ -63,7 +63,8 @@ class GRUCell(GatedCell):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer, recurrent_regularizer, bias_regularizer,
+            units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
+            recurrent_regularizer, bias_regularizer,
             kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout, seed, **kwargs,
         )  # fmt: skip
         self.recurrent_activation = activations.get(recurrent_activation)
@@ -146,7 +147,9 @@ class GRU(KnownRNN):
             kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint, recurrent_constraint, bias_constraint,
             dropout, recurrent_dropout, reset_after, seed, dtype=kwargs.get("dtype"), trainable=kwargs.get("trainable", True), name="gru_cell",
         )  # fmt: skip
-        super().__init__(cell, return_sequences, return_state, go_backwards, stateful, unroll, use_cudnn, activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(
+            cell, return_sequences, return_state, go_backwards, stateful, unroll, use_cudnn, activity_regularizer=activity_regularizer, **kwargs
+        )
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Tensor | None, training: bool | None = None) -> Any:
         cell = self.cell

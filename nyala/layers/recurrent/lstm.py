@@ -36,7 +36,8 @@ class LSTMCell(GatedCell):
 
     gates = 4
     _shown = (
-        "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer", "bias_initializer", "unit_forget_bias",
+        "units", "activation", "recurrent_activation", "use_bias", "kernel_initializer", "recurrent_initializer", "bias_initializer",
+        "unit_forget_bias",
         "kernel_regularizer", "recurrent_regularizer", "bias_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint",
         "dropout", "recurrent_dropout", "seed",
     )  # fmt: skip
@@ -63,7 +64,8 @@ class LSTMCell(GatedCell):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer, recurrent_regularizer, bias_regularizer,
+            units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
+            recurrent_regularizer, bias_regularizer,
             kernel_constraint, recurrent_constraint, bias_constraint, dropout, recurrent_dropout, seed, **kwargs,
         )  # fmt: skip
         self.recurrent_activation = activations.get(recurrent_activation)
@@ -73,7 +75,11 @@ class LSTMCell(GatedCell):
     def first_bias(self, shape: Any, dtype: Any = None) -> Tensor:
         if not self.unit_forget_bias:
             return super().first_bias(shape, dtype)
-        first, ones, last = (self.bias_initializer((self.units,), dtype=dtype), ops.ones((self.units,), dtype=dtype), self.bias_initializer((2 * self.units,), dtype=dtype))
+        first, ones, last = (
+            self.bias_initializer((self.units,), dtype=dtype),
+            ops.ones((self.units,), dtype=dtype),
+            self.bias_initializer((2 * self.units,), dtype=dtype),
+        )
         return ops.concatenate([first, ones, last], axis=0)
 
     def call(self, inputs: Tensor, states: Any, training: bool | None = None) -> tuple[Tensor, list[Tensor]]:
@@ -135,7 +141,9 @@ class LSTM(KnownRNN):
             kernel_regularizer, recurrent_regularizer, bias_regularizer, kernel_constraint, recurrent_constraint, bias_constraint,
             dropout, recurrent_dropout, seed, dtype=kwargs.get("dtype"), trainable=kwargs.get("trainable", True), name="lstm_cell",
         )  # fmt: skip
-        super().__init__(cell, return_sequences, return_state, go_backwards, stateful, unroll, use_cudnn, activity_regularizer=activity_regularizer, **kwargs)
+        super().__init__(
+            cell, return_sequences, return_state, go_backwards, stateful, unroll, use_cudnn, activity_regularizer=activity_regularizer, **kwargs
+        )
 
     def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Tensor | None, training: bool | None = None) -> Any:
         cell = self.cell

@@ -55,7 +55,9 @@ class RNN(Layer):
         super().__init__(**kwargs)
         cell = StackedRNNCells(cell) if isinstance(cell, (list, tuple)) else cell
         if not callable(getattr(cell, "call", None)) or not hasattr(cell, "state_size"):
-            raise ArgumentTypeError("RNN(cell)", need="an object with call(input, states) and state_size", got=type(cell).__name__, fix="see nyala.layers.LSTMCell")
+            raise ArgumentTypeError(
+                "RNN(cell)", need="an object with call(input, states) and state_size", got=type(cell).__name__, fix="see nyala.layers.LSTMCell"
+            )
         self.cell = cell
         self.return_sequences, self.return_state, self.go_backwards = bool(return_sequences), bool(return_state), bool(go_backwards)
         self.stateful, self.unroll, self.zero_output_for_mask = bool(stateful), bool(unroll), bool(zero_output_for_mask)
@@ -74,7 +76,10 @@ class RNN(Layer):
         shape = tuple(sequences_shape)
         if len(shape) < 3:
             raise ShapeError(
-                f"{type(self).__name__} {self.name!r}", need="an input with 3 axes (batch, time, features)", got=f"shape {shape}", fix="add the missing axis: x[..., None] for one feature"
+                f"{type(self).__name__} {self.name!r}",
+                need="an input with 3 axes (batch, time, features)",
+                got=f"shape {shape}",
+                fix="add the missing axis: x[..., None] for one feature",
             )
         self.input_spec = InputSpec(ndim=len(shape), axes={-1: shape[-1]} if shape[-1] is not None else None)
         if isinstance(self.cell, Layer) and not self.cell.built:
@@ -87,7 +92,10 @@ class RNN(Layer):
             return
         if batch_size is None:
             raise StateError(
-                f"{type(self).__name__} {self.name!r} with stateful=True", need="a fixed batch size", got="an unknown one", fix="nyala.Input(batch_shape=(n, t, d)) or batch_input_shape=(n, t, d)"
+                f"{type(self).__name__} {self.name!r} with stateful=True",
+                need="a fixed batch size",
+                got="an unknown one",
+                fix="nyala.Input(batch_shape=(n, t, d)) or batch_input_shape=(n, t, d)",
             )
         make = lambda size: Variable(ops.zeros, (batch_size, size), self.variable_dtype, trainable=False, name="rnn_state")  # noqa: E731
         self._held.states = _as_list(tree.map_structure(make, self.cell.state_size))
@@ -115,7 +123,9 @@ class RNN(Layer):
     def _check_states(self, states: list[Tensor], batch_size: int) -> None:
         where, sizes = f"{type(self).__name__} {self.name!r}(initial_state)", tree.flatten(self.cell.state_size)
         if len(states) != len(sizes):
-            raise ArgumentError(where, need=f"{len(sizes)} state{'s' * (len(sizes) != 1)}", got=f"{len(states)}", fix=f"pass tensors (batch, size) of sizes {sizes}")
+            raise ArgumentError(
+                where, need=f"{len(sizes)} state{'s' * (len(sizes) != 1)}", got=f"{len(states)}", fix=f"pass tensors (batch, size) of sizes {sizes}"
+            )
         for state, size in zip(states, sizes, strict=True):
             if isinstance(state.shape[-1], int) and (state.ndim < 2 or state.shape[-1] != size):
                 raise ShapeError(where, need=f"states of shapes {[(None, n) for n in sizes]}", got=f"{shapes_of(states)}")
@@ -125,14 +135,23 @@ class RNN(Layer):
                     why="its states go from batch to batch", fix="leave out the last, smaller batch",
                 )  # fmt: skip
 
-    def inner_loop(self, sequences: Tensor, initial_state: Any, mask: Tensor | None, training: bool | None = None) -> tuple[Tensor, Tensor, list[Any]]:
+    def inner_loop(
+        self, sequences: Tensor, initial_state: Any, mask: Tensor | None, training: bool | None = None
+    ) -> tuple[Tensor, Tensor, list[Any]]:
         """(last output, all outputs, last states) by running the cell step by step."""
         cell = self.cell
         if hasattr(cell, "draw_masks"):
             cell.draw_masks(sequences[:, 0], initial_state, training)
         step = lambda x, states: call_cell(cell, x, states, training)  # noqa: E731
         last, outputs, states = recurrent(
-            step, sequences, initial_state, mask, self.go_backwards, self.return_sequences, self.unroll, self.zero_output_for_mask and self.return_sequences
+            step,
+            sequences,
+            initial_state,
+            mask,
+            self.go_backwards,
+            self.return_sequences,
+            self.unroll,
+            self.zero_output_for_mask and self.return_sequences,
         )
         if hasattr(cell, "forget_masks"):
             cell.forget_masks()
@@ -172,7 +191,17 @@ class _Held:
 class KnownRNN(RNN):
     """An RNN of one of the built-in cells: takes the arguments of the cell, and offers its attributes."""
 
-    def __init__(self, cell: Any, return_sequences: bool, return_state: bool, go_backwards: bool, stateful: bool, unroll: bool, use_cudnn: Any = "auto", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        cell: Any,
+        return_sequences: bool,
+        return_state: bool,
+        go_backwards: bool,
+        stateful: bool,
+        unroll: bool,
+        use_cudnn: Any = "auto",
+        **kwargs: Any,
+    ) -> None:
         if use_cudnn not in ("auto", True, False, None):
             raise ArgumentError(f"{type(self).__name__}(use_cudnn)", need="'auto', True or False", got=repr(use_cudnn))
         super().__init__(cell, return_sequences, return_state, go_backwards, stateful, unroll, **kwargs)

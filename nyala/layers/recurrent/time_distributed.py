@@ -19,7 +19,8 @@ class TimeDistributed(Wrapper):
     Args:
         layer: what is applied to (b, ...).
 
-    All steps are one large batch for the layer, except while training one that updates statistics, as BatchNormalization does: it sees the steps one by one.
+    All steps are one large batch for the layer, except while training one that updates statistics, as BatchNormalization does:
+    it sees the steps one by one.
 
     >>> import nyala
     >>> TimeDistributed(nyala.layers.Dense(4))(nyala.ops.ones((2, 3, 5))).shape
@@ -33,7 +34,12 @@ class TimeDistributed(Wrapper):
     def build(self, input_shape: Any) -> None:
         shape = tuple(input_shape)
         if len(shape) < 3:
-            raise ShapeError(f"TimeDistributed {self.name!r}", need="an input with at least 3 axes (batch, time, ...)", got=f"shape {shape}", fix="apply the layer itself, without TimeDistributed")
+            raise ShapeError(
+                f"TimeDistributed {self.name!r}",
+                need="an input with at least 3 axes (batch, time, ...)",
+                got=f"shape {shape}",
+                fix="apply the layer itself, without TimeDistributed",
+            )
         if not self.layer.built:
             self.layer.build((shape[0], *shape[2:]))
             self.layer.built = True

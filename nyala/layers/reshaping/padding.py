@@ -41,7 +41,7 @@ def _pairs(where: str, widths: Any, rank: int) -> tuple[tuple[int, int], ...]:
     """(before, after) of each axis, from one number, one for each axis, or one or two for each."""
     sides = (widths,) * rank if is_int(widths) else (widths,) if rank == 1 else widths
     if isinstance(sides, (list, tuple)) and len(sides) == rank:
-        pairs = tuple((side, side) if is_int(side) else tuple(side) if isinstance(side, (list, tuple)) else () for side in sides)
+        pairs: Any = tuple((side, side) if is_int(side) else tuple(side) if isinstance(side, (list, tuple)) else () for side in sides)
         if all(len(pair) == 2 and all(is_int(n) and n >= 0 for n in pair) for pair in pairs):
             return pairs
     forms = "an integer or (before, after)" if rank == 1 else f"an integer, or {rank} of integers or pairs (before, after)"

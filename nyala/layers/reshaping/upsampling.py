@@ -27,7 +27,8 @@ class UpSampling(Layer):
     def __init__(self, size: int | Sequence[int], data_format: str | None, **kwargs: Any) -> None:
         data_format = standardize_data_format(data_format)
         super().__init__(**kwargs)
-        self.size, self.data_format = size, data_format
+        self.size: Any = size  # one for all axes, or one for each
+        self.data_format = data_format
         self.input_spec = InputSpec(ndim=self.rank + 2)
 
     def call(self, inputs: Tensor) -> Tensor:
