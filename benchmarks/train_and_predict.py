@@ -38,14 +38,22 @@ def build(library: Any, name: str) -> Any:
     if name == "tiny":
         parts = [library.Input((9,)), layers.Dense(32, activation="relu"), layers.Dense(128, activation="relu"), layers.Dense(1)]
     elif name == "mlp":
-        parts = [library.Input((784,)), layers.Dense(512, activation="relu"), layers.Dense(512, activation="relu"), layers.Dense(10, activation="softmax")]
+        parts = [
+            library.Input((784,)),
+            layers.Dense(512, activation="relu"),
+            layers.Dense(512, activation="relu"),
+            layers.Dense(10, activation="softmax"),
+        ]
     else:
         parts = [
-            library.Input((28, 28, 1)), layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(), layers.Conv2D(64, 3, activation="relu"), layers.MaxPooling2D(),
+            library.Input((28, 28, 1)), layers.Conv2D(32, 3, activation="relu"), layers.MaxPooling2D(), layers.Conv2D(64, 3,
+            activation="relu"), layers.MaxPooling2D(),
             layers.Conv2D(64, 3, activation="relu"), layers.Flatten(), layers.Dense(64, activation="relu"), layers.Dense(10, activation="softmax"),
         ]  # fmt: skip
     model = library.Sequential(parts)
-    model.compile(optimizer="adam", loss="mse" if name == "tiny" else "sparse_categorical_crossentropy", metrics=["mae"] if name == "tiny" else ["accuracy"])
+    model.compile(
+        optimizer="adam", loss="mse" if name == "tiny" else "sparse_categorical_crossentropy", metrics=["mae"] if name == "tiny" else ["accuracy"]
+    )
     return model
 
 
@@ -84,7 +92,10 @@ def main() -> None:
     print(f"import {options.library}: {(time.perf_counter() - began) * 1e3:.0f} ms")
     for name in options.networks.split(","):
         figures = measure(library, name, options.epochs)
-        print(f"{name:6s} " + "  ".join(f"{label} {value:,.3g}" if value < 1000 else f"{label} {value:,.0f}" for label, value in figures.items()), flush=True)
+        print(
+            f"{name:6s} " + "  ".join(f"{label} {value:,.3g}" if value < 1000 else f"{label} {value:,.0f}" for label, value in figures.items()),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

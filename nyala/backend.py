@@ -13,7 +13,8 @@ from nyala.core.dtypes import result_type, standardize_dtype
 from nyala.core.names import get_uid
 
 __all__ = [
-    "backend", "clear_session", "epsilon", "floatx", "get_uid", "image_data_format", "is_float_dtype", "is_int_dtype", "is_keras_tensor", "result_type",
+    "backend", "clear_session", "epsilon", "floatx", "get_uid", "image_data_format", "is_float_dtype", "is_int_dtype", "is_keras_tensor",
+    "result_type",
     "set_epsilon", "set_floatx", "set_image_data_format", "standardize_dtype",
 ]  # fmt: skip
 

@@ -8,7 +8,8 @@ from nyala.core.config import epsilon, floatx, image_data_format, set_epsilon, s
 from nyala.dtype_policies.policy import dtype_policy, set_dtype_policy
 
 __all__ = [
-    "backend", "disable_interactive_logging", "dtype_policy", "enable_interactive_logging", "epsilon", "floatx", "image_data_format", "is_interactive_logging_enabled",
+    "backend", "disable_interactive_logging", "dtype_policy", "enable_interactive_logging", "epsilon", "floatx", "image_data_format",
+    "is_interactive_logging_enabled",
     "set_dtype_policy", "set_epsilon", "set_floatx", "set_image_data_format",
 ]  # fmt: skip
 

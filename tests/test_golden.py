@@ -17,7 +17,7 @@ from tests.golden.store import build, leaves, map_tree, read
 KINDS = ["layers", "activations", "losses", "metrics", "optimizers", "initializers", "regularizers", "dtypes", "models"]
 CASES = {kind: read(kind) for kind in KINDS}
 TOLERANCE = 1e-5
-LOOSER = {                                       # pattern of the case: (tolerance, why float32 asks for it)
+LOOSER = {  # pattern of the case: (tolerance, why float32 asks for it)
     r"layers/BatchNormalization/.*renorm": (1e-4, "a division by the deviation of five numbers, twice"),
     r"layers/SpectralNormalization": (1e-4, "power iteration multiplies rounding"),
     r"layers/(ConvLSTM|RNN|LSTM|GRU|SimpleRNN|Bidirectional)": (3e-5, "seven steps feed rounding back"),
@@ -47,8 +47,9 @@ def close(actual, expected, name, what):
     finite = expected[np.isfinite(expected)] if np.issubdtype(expected.dtype, np.floating) else expected.ravel()
     largest = float(np.max(np.abs(finite.astype("float64")), initial=1.0))
     tolerance = tolerance_of(name)
-    np.testing.assert_allclose(actual.astype("float64"), expected.astype("float64"), rtol=tolerance, atol=tolerance * largest,
-                               equal_nan=True, err_msg=f"{name}: {what}")
+    np.testing.assert_allclose(
+        actual.astype("float64"), expected.astype("float64"), rtol=tolerance, atol=tolerance * largest, equal_nan=True, err_msg=f"{name}: {what}"
+    )
 
 
 def all_close(actual, expected, name, what):
@@ -120,10 +121,14 @@ def gradients_of(loss, variables):
 
 
 NOT_YET = {  # recorded already, to come
-    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D", "AdaptiveMaxPooling3D",
-    "AdditiveAttention", "AlphaDropout", "Attention", "CategoryEncoding", "CenterCrop", "Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "ConvLSTM1D",
-    "ConvLSTM2D", "ConvLSTM3D", "DepthwiseConv1D", "DepthwiseConv2D", "Discretization", "EinsumDense", "GroupNormalization", "GroupQueryAttention", "Normalization",
-    "RMSNormalization", "Rescaling", "Resizing", "ReversibleEmbedding", "SeparableConv1D", "SeparableConv2D", "SpectralNormalization", "UnitNormalization",
+    "AdaptiveAveragePooling1D", "AdaptiveAveragePooling2D", "AdaptiveAveragePooling3D", "AdaptiveMaxPooling1D", "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
+    "AdditiveAttention", "AlphaDropout", "Attention", "CategoryEncoding", "CenterCrop", "Conv1DTranspose", "Conv2DTranspose",
+    "Conv3DTranspose", "ConvLSTM1D",
+    "ConvLSTM2D", "ConvLSTM3D", "DepthwiseConv1D", "DepthwiseConv2D", "Discretization", "EinsumDense", "GroupNormalization",
+    "GroupQueryAttention", "Normalization",
+    "RMSNormalization", "Rescaling", "Resizing", "ReversibleEmbedding", "SeparableConv1D", "SeparableConv2D", "SpectralNormalization",
+    "UnitNormalization",
 }  # fmt: skip
 
 
@@ -141,6 +146,7 @@ def fresh_names():
 
 
 # Layers
+
 
 def is_float(leaf):
     return isinstance(leaf, np.ndarray) and np.issubdtype(leaf.dtype, np.floating)
@@ -162,7 +168,11 @@ def test_layer_outputs(name):
     case = CASES["layers"][name]
     layer = made_layer(case)
     for i, (one, expected) in enumerate(zip(case["calls"], case["outputs"], strict=True)):
-        call = (lambda one=one: layer(*one["args"], **one["kwargs"])) if case["losses"] else nyala.jit(lambda one=one: layer(*one["args"], **one["kwargs"]))
+        call = (
+            (lambda one=one: layer(*one["args"], **one["kwargs"]))
+            if case["losses"]
+            else nyala.jit(lambda one=one: layer(*one["args"], **one["kwargs"]))
+        )
         outputs = call()
         all_close(outputs, expected, f"layers/{name}", f"outputs of call {i}")
         assert [as_array(o).dtype for o in leaves(outputs)] == [e.dtype for e in leaves(expected)]
@@ -186,8 +196,8 @@ def test_layer_gradients(name):
 
     weights = list(layer.trainable_variables)
     gradients = gradients_of(loss, weights + inputs)
-    all_close(gradients[:len(weights)], case["weight_gradients"], f"layers/{name}", "gradients of weights")
-    all_close(gradients[len(weights):], case["input_gradients"], f"layers/{name}", "gradients of inputs")
+    all_close(gradients[: len(weights)], case["weight_gradients"], f"layers/{name}", "gradients of weights")
+    all_close(gradients[len(weights) :], case["input_gradients"], f"layers/{name}", "gradients of inputs")
 
 
 @parametrize("layers")
@@ -206,8 +216,10 @@ def test_layer_contract(name):
         mask = layer.compute_mask(inputs, given)
         all_close(mask, case["output_mask"], f"layers/{name}", "masks")
     if case["symbolic"] is not None:
+
         def symbol(leaf):
             return nyala.KerasTensor((None, *leaf.shape[1:]), leaf.dtype.name) if isinstance(leaf, np.ndarray) else leaf
+
         spec = map_tree(symbol, one)
         output = layer(*spec["args"], **spec["kwargs"])
         described = map_tree(lambda t: {"shape": list(t.shape), "dtype": nyala.backend.standardize_dtype(t.dtype)}, output)
@@ -216,6 +228,7 @@ def test_layer_contract(name):
 
 
 # Functions and their classes
+
 
 @parametrize("activations")
 def test_activation(name):
@@ -230,7 +243,7 @@ def test_activation(name):
 def test_activation_gradient(name):
     case = CASES["activations"][name]
     function, x = getattr(nyala.activations, case["name"]), nyala.Variable(case["x"])
-    gradient, = gradients_of(lambda: nyala.ops.sum(nyala.ops.multiply(function(x.value, **case["arguments"]), case["cotangent"])), [x])
+    (gradient,) = gradients_of(lambda: nyala.ops.sum(nyala.ops.multiply(function(x.value, **case["arguments"]), case["cotangent"])), [x])
     close(gradient, case["gradient"], f"activations/{name}", "gradient")
 
 
@@ -255,7 +268,7 @@ def test_loss_gradient(name):
         reduction, weight = key.split("/")
         loss = getattr(nyala.losses, case["loss"])(reduction=reduction, **case["arguments"])
         y_pred = nyala.Variable(case["y_pred"])
-        gradient, = gradients_of(lambda loss=loss, y=y_pred, w=case["weights"][weight]: loss(case["y_true"], y.value, w), [y_pred])
+        (gradient,) = gradients_of(lambda loss=loss, y=y_pred, w=case["weights"][weight]: loss(case["y_true"], y.value, w), [y_pred])
         close(gradient, expected, f"losses/{name}", key)
 
 
@@ -275,6 +288,7 @@ def test_metric(name):
 
 
 # Optimizers
+
 
 @parametrize("optimizers", lambda case: "optimizer" in case)
 def test_optimizer(name):
@@ -312,6 +326,7 @@ def test_schedule(name):
 
 # Initializers, regularizers, constraints, dtypes
 
+
 @parametrize("initializers")
 def test_initializer(name):
     case = CASES["initializers"][name]
@@ -319,7 +334,7 @@ def test_initializer(name):
     x = as_array(thing(shape))
     assert x.shape == shape
     assert x.dtype == np.float32
-    if not name.startswith("Identity/"):             # the config of Keras loses the gain; one that keeps it is better
+    if not name.startswith("Identity/"):  # the config of Keras loses the gain; one that keeps it is better
         check_config(thing, case["config"], name)
     if "exact" in case:
         close(x, case["exact"], f"initializers/{name}", "values")
@@ -329,8 +344,8 @@ def test_initializer(name):
         np.testing.assert_allclose(product, case["orthogonal"] ** 2 * np.eye(len(product)), atol=1e-5)
     else:
         law = case["law"]
-        if x.size > 30_000:                          # five deviations of the mean; the spread of a sample deviation is below 0.5 % here
-            assert abs(x.mean(dtype="float64") - law["mean"]) < 5 * law["deviation"] / x.size ** 0.5
+        if x.size > 30_000:  # five deviations of the mean; the spread of a sample deviation is below 0.5 % here
+            assert abs(x.mean(dtype="float64") - law["mean"]) < 5 * law["deviation"] / x.size**0.5
             assert x.std(dtype="float64") == pytest.approx(law["deviation"], rel=0.02)
         if law["low"] is not None:
             assert law["low"] - 1e-6 <= x.min()
@@ -346,7 +361,7 @@ def test_regularizer_or_constraint(name):
 
 
 def test_result_type():
-    """All pairs and some triples; where Keras refuses (null), Nyala may do as it likes. Keras narrows 64 bits to 32 here (not in its ops); Nyala keeps them."""
+    """All pairs and some triples. Keras narrows 64 bits here (not in its ops); Nyala keeps them."""
     weak = {"python int": int, "python float": float, "none": None}
     table = CASES["dtypes"]["result_type"]["table"]
     wrong = []
@@ -360,6 +375,7 @@ def test_result_type():
 
 
 # Models
+
 
 @parametrize("models", lambda case: "lines" in case)
 def test_summary(name):

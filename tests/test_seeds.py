@@ -196,7 +196,8 @@ def test_everything_the_texts_list_exists():
         assert callable(keras.activations.get(name)), name
     for name in ("sgd", "rmsprop", "adam", "adagrad", "adadelta", "adamax", "nadam"):
         assert isinstance(keras.optimizers.get(name), keras.optimizers.Optimizer), name
-    for name in ("mse", "mae", "mape", "msle", "mean_squared_error", "categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy",
+    for name in ("mse", "mae", "mape", "msle", "mean_squared_error", "categorical_crossentropy", "sparse_categorical_crossentropy",
+    "binary_crossentropy",
                  "cosine_proximity", "hinge", "kullback_leibler_divergence", "poisson", "logcosh", "huber"):  # fmt: skip
         assert callable(keras.losses.get(name)), name
     for name in ("uniform", "normal", "lecun_uniform", "glorot_normal", "he_uniform", "orthogonal", "zeros", "ones"):
@@ -237,13 +238,15 @@ def test_own_activation_optimizer_loss_initializer_layer_and_metric():
     assert not np.allclose(model.layers[0].get_weights()[0], 0.5)
 
 
-# Uses the texts name: regression, feature extractors, autoencoders -------------------------------------------------------------------------------------
+# Uses the texts name: regression, feature extractors, autoencoders ------------------------------------------------------------------------
 
 
 def test_regression():
     x, y = table(rows=400, columns=5)
     mean, spread = x[:300].mean(0), x[:300].std(0)
-    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(32, activation="relu"), keras.layers.Dense(32, activation="relu"), keras.layers.Dense(1)])
+    model = keras.Sequential(
+        [keras.Input((5,)), keras.layers.Dense(32, activation="relu"), keras.layers.Dense(32, activation="relu"), keras.layers.Dense(1)]
+    )
     model.compile(optimizer="adam", loss="mse", metrics=["mae"])
     stop = keras.callbacks.EarlyStopping(patience=15, restore_best_weights=True)
     history = model.fit((x[:300] - mean) / spread, y[:300], validation_split=0.2, epochs=80, callbacks=[stop], verbose=0)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import collections
 import csv
 import os
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -58,6 +57,6 @@ class CSVLogger(Callback):
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, Iterable) and not isinstance(value, str) and np.ndim(value) > 0:
+    if not isinstance(value, str) and np.ndim(value) > 0:
         return '"[' + ", ".join(map(str, value)) + ']"'
     return value

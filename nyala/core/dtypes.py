@@ -87,7 +87,11 @@ def standardize_dtype(dtype: Any) -> str:
         return config.floatx()
     if isinstance(dtype, str) and dtype in DTYPES:
         return dtype
-    name = {bool: "bool", int: "int64", float: "float32", str: "string", complex: "complex64", "int": "int32", "float": config.floatx()}.get(dtype) if isinstance(dtype, (type, str)) else None
+    name = (
+        {bool: "bool", int: "int64", float: "float32", str: "string", complex: "complex64", "int": "int32", "float": config.floatx()}.get(dtype)
+        if isinstance(dtype, (type, str))
+        else None
+    )
     name = name or getattr(dtype, "name", None) or (dtype.__name__ if isinstance(dtype, type) else str(dtype).rpartition(".")[2])
     if name.startswith("str"):
         name = "string"

@@ -26,7 +26,9 @@ def lazy(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], 
             import difflib
 
             near = difflib.get_close_matches(name, names, n=3)
-            raise AttributeError(f"module {package!r} has no attribute {name!r}" + (f"; did you mean {' or '.join(map(repr, near))}?" if near else ""))
+            raise AttributeError(
+                f"module {package!r} has no attribute {name!r}" + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
+            )
         module, colon, attribute = names[name].partition(":")
         loaded = importlib.import_module(module)
         value = getattr(loaded, attribute or name) if colon else loaded

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Masks travel beside tensors, in a table of this module keyed by identity; no attribute is set on a foreign tensor, and an entry dies with its tensor."""
+"""Masks travel beside tensors, in a table of this module keyed by identity.
+
+No attribute is set on a foreign tensor, and an entry dies with its tensor.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """@op, the boundary of every public op, and conversion to tensors.
 
-The decorator reads the signature once: parameters annotated `Tensor` are converted, `Sequence[Tensor]` are lists of tensors; `promote` says how dtypes
-combine. A call on symbolic tensors becomes a node of a graph; a call on tensors goes straight to the body, or to the engine's shortcut for it.
+The decorator reads the signature once: parameters annotated `Tensor` are converted, `Sequence[Tensor]` are lists of tensors; `promote`
+says how dtypes combine. A call on symbolic tensors becomes a node of a graph; a call on tensors goes straight to the body, or to the
+engine's shortcut for it.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def convert(value: Any, dtype: str | None = None) -> Tensor:
         elif isinstance(value, (list, tuple)):
             return _convert_list(value)
     if isinstance(value, str) or (isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "OUS") or value is None:
-        raise DTypeError("a tensor", need="numbers", got=_describe(value), fix="encode strings as integers first, and pass arrays of one numeric dtype")
+        raise DTypeError(
+            "a tensor", need="numbers", got=_describe(value), fix="encode strings as integers first, and pass arrays of one numeric dtype"
+        )
     return here.asarray(value, dtype)
 
 
@@ -119,7 +122,8 @@ def op(function: Callable | None = None, *, promote: str | None = None, scalars:
     """Make a function of tensors a public op.
 
     Args:
-        promote: None converts only; "same" brings all tensors to their common dtype (Keras's rules, Python scalars weak); "float" also makes integers floatx.
+        promote: None converts only; "same" brings all tensors to their common dtype (Keras's rules, Python scalars weak);
+            "float" also makes integers floatx.
         scalars: hand Python scalars to the body as they are, where the common dtype can hold them.
 
     The op has the attributes `composed` (the same without the engine's shortcut, for tests), `function` (the bare body) and `name`.
@@ -241,7 +245,7 @@ OPERATORS = {
     **{f"__{p}{short}__": (name, p == "r") for p in ("", "r") for short, name in {
         "add": "add", "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "floordiv": "floor_divide", "mod": "mod", "pow": "power",
         "matmul": "matmul", "lshift": "left_shift", "rshift": "right_shift"}.items()},
-    **{f"__{p}{short}__": (name, p == "r") for p in ("", "r") for short, name in {"and": "logical_or_bitwise_and", "or": "logical_or_bitwise_or", "xor": "logical_or_bitwise_xor"}.items()},
+    **{f"__{p}{short}__": (f"logical_or_bitwise_{short}", p == "r") for p in ("", "r") for short in ("and", "or", "xor")},
     "__eq__": ("equal", False), "__ne__": ("not_equal", False), "__lt__": ("less", False), "__le__": ("less_equal", False),
     "__gt__": ("greater", False), "__ge__": ("greater_equal", False),
 }  # fmt: skip

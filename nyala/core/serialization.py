@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects as configs of plain values and back, in Keras's format. A config can only name what is public here, registered, or handed over by the caller."""
+"""Objects as configs of plain values and back, in Keras's format.
+
+A config can only name what is public here, registered, or handed over by the caller.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ _registered_names: dict[Any, str] = {}
 
 # Package of the library -> the name that configs use for it, as Keras does.
 PUBLIC = {
-    f"nyala.{part}": f"keras.{part}" for part in ("activations", "constraints", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers", "random", "ops")
+    f"nyala.{part}": f"keras.{part}"
+    for part in ("activations", "constraints", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers", "random", "ops")
 }
 
 
@@ -151,10 +155,18 @@ def serialize_keras_object(value: Any) -> Any:
         return _serialize_function(value)
     if isinstance(value, type):
         place = public_place(value)
-        return {"module": place[0] if place else value.__module__, "class_name": "__type__" if place is None else place[1], "config": value.__name__, "registered_name": get_registered_name(value)}
+        return {
+            "module": place[0] if place else value.__module__,
+            "class_name": "__type__" if place is None else place[1],
+            "config": value.__name__,
+            "registered_name": get_registered_name(value),
+        }
     if not hasattr(value, "get_config"):
         raise ArgumentTypeError(
-            "a config", need="plain values and objects with a method get_config()", got=f"{type(value).__name__}", fix=f"give {type(value).__name__} get_config and from_config"
+            "a config",
+            need="plain values and objects with a method get_config()",
+            got=f"{type(value).__name__}",
+            fix=f"give {type(value).__name__} get_config and from_config",
         )
     place = public_place(type(value))
     config = dict(value.get_config())
@@ -191,7 +203,9 @@ def _plain(value: Any) -> Any:
 def _serialize_function(value: Callable) -> Any:
     name = getattr(value, "__name__", "")
     if name == "<lambda>":
-        raise ArgumentTypeError("a config", need="a function with a name", got="a lambda", why="a config holds no code", fix="define it with def and register it")
+        raise ArgumentTypeError(
+            "a config", need="a function with a name", got="a lambda", why="a config holds no code", fix="define it with def and register it"
+        )
     place = public_place(value)
     return {"module": place[0] if place else "builtins", "class_name": "function", "config": name, "registered_name": get_registered_name(value)}
 
@@ -275,7 +289,10 @@ def find_object(name: str, module: str | None = None, registered_name: str | Non
             return found
     packages = [_public_package(module)] if module and module != "builtins" else []
     if not any(packages):
-        packages = [importlib.import_module(p) for p in ("nyala.layers", "nyala.models", "nyala.activations", "nyala.losses", "nyala.metrics", "nyala.initializers", "nyala.optimizers")]
+        packages = [
+            importlib.import_module(p)
+            for p in ("nyala.layers", "nyala.models", "nyala.activations", "nyala.losses", "nyala.metrics", "nyala.initializers", "nyala.optimizers")
+        ]
         if module not in (None, "builtins") and registered_name:
             packages = []
     known: list[str] = []
@@ -309,7 +326,9 @@ def from_identifier(identifier: Any, package: str, kind: type | tuple[type, ...]
     if isinstance(identifier, dict):
         if "class_name" not in identifier:
             raise ArgumentError(noun, need="a config with 'class_name' and 'config'", got=f"{identifier}")
-        return deserialize_keras_object({"module": package.replace("nyala", "keras"), **identifier} if identifier.get("module") is None else identifier)
+        return deserialize_keras_object(
+            {"module": package.replace("nyala", "keras"), **identifier} if identifier.get("module") is None else identifier
+        )
     if isinstance(identifier, str):
         found = get_registered_object(identifier)
         module = importlib.import_module(package)
@@ -323,7 +342,12 @@ def from_identifier(identifier: Any, package: str, kind: type | tuple[type, ...]
             found = getattr(module, snake[identifier]) if identifier in snake else None
         if found is None:
             near = difflib.get_close_matches(identifier, sorted({*module.__all__, *getattr(module, "ALIASES", {})}), n=3)
-            raise LookupFailed(noun, need=f"a name known in {package}", got=repr(identifier), fix=f"did you mean {' or '.join(map(repr, near))}?" if near else f"see dir({package})")
+            raise LookupFailed(
+                noun,
+                need=f"a name known in {package}",
+                got=repr(identifier),
+                fix=f"did you mean {' or '.join(map(repr, near))}?" if near else f"see dir({package})",
+            )
         identifier = found
     if inspect.isclass(identifier):
         return identifier()

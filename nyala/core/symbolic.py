@@ -30,7 +30,15 @@ class Symbolic:
 
     __array_priority__ = 1000
 
-    def __init__(self, shape: Sequence[int | None], dtype: Any = "float32", sparse: bool = False, ragged: bool = False, record_history: bool = True, name: str | None = None) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int | None],
+        dtype: Any = "float32",
+        sparse: bool = False,
+        ragged: bool = False,
+        record_history: bool = True,
+        name: str | None = None,
+    ) -> None:
         self._shape: Shape = tuple(shape)
         self._dtype = dtypes.standardize_dtype(dtype)
         self.sparse, self.ragged = bool(sparse), bool(ragged)
@@ -97,7 +105,10 @@ class Symbolic:
     def __torch_function__(cls, function: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         shown = getattr(function, "__name__", str(function))
         raise StateError(
-            f"torch function {shown!r}", need="tensors with values", got="a symbolic tensor", fix=f"use nyala.ops.{shown} if there is one, or put the call in a layer or Lambda"
+            f"torch function {shown!r}",
+            need="tensors with values",
+            got="a symbolic tensor",
+            fix=f"use nyala.ops.{shown} if there is one, or put the call in a layer or Lambda",
         )
 
     def __bool__(self) -> bool:
@@ -203,7 +214,10 @@ class Operation:
         if len(self.inbound_nodes) != 1:
             times = f"called {len(self.inbound_nodes)} times on symbolic tensors"
             raise StateError(
-                f"{type(self).__name__} {self.name!r}.{what}", need="exactly one call on symbolic tensors", got=times, fix="keep the tensors you want, or call it on an Input first"
+                f"{type(self).__name__} {self.name!r}.{what}",
+                need="exactly one call on symbolic tensors",
+                got=times,
+                fix="keep the tensors you want, or call it on an Input first",
             )
         return self.inbound_nodes[0]
 
@@ -320,7 +334,10 @@ def _infer_by_engine(function: Callable, specs: Any) -> Any:
 
     first, second = run(8), run(16)
     merged = iter(
-        [Spec(tuple(m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)), dtypes.standardize_dtype(a.dtype)) for a, b in zip(first, second, strict=True)]
+        [
+            Spec(tuple(m if m == n else None for m, n in zip(a.shape, b.shape, strict=True)), dtypes.standardize_dtype(a.dtype))
+            for a, b in zip(first, second, strict=True)
+        ]
     )
     return tree.map_structure(lambda leaf: next(merged) if leaf is None else leaf, outputs[0])
 

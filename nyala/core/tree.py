@@ -39,7 +39,13 @@ def _rebuild(like: Any, children: Iterable) -> Any:
     if isinstance(like, dict):
         values = dict(zip(_keys(like), children, strict=True))
         ordered = {key: values[key] for key in like}
-        return ordered if type(like) is dict else type(like)(like.default_factory, ordered) if isinstance(like, collections.defaultdict) else type(like)(ordered)
+        return (
+            ordered
+            if type(like) is dict
+            else type(like)(like.default_factory, ordered)
+            if isinstance(like, collections.defaultdict)
+            else type(like)(ordered)
+        )
     if isinstance(like, tuple) and hasattr(like, "_fields"):
         return type(like)(*children)
     return type(like)(children)
@@ -87,7 +93,9 @@ def map_structure(function: Callable, *structures: Tree, none_is_leaf: bool = Tr
         return None if first is None and not none_is_leaf else function(*structures)
     if len(structures) > 1:
         _same(structures, check_types=False)
-    return _rebuild(first, [map_structure(function, *children, none_is_leaf=none_is_leaf) for children in zip(*map(_children, structures), strict=True)])
+    return _rebuild(
+        first, [map_structure(function, *children, none_is_leaf=none_is_leaf) for children in zip(*map(_children, structures), strict=True)]
+    )
 
 
 def map_structure_up_to(shallow: Tree, function: Callable, *structures: Tree) -> Tree:
@@ -99,7 +107,13 @@ def map_structure_up_to(shallow: Tree, function: Callable, *structures: Tree) ->
     if not is_nested(shallow):
         return function(*structures)
     _same((shallow, *structures), check_types=False)
-    return _rebuild(shallow, [map_structure_up_to(*([child, function]), *children) for child, *children in zip(_children(shallow), *map(_children, structures), strict=True)])
+    return _rebuild(
+        shallow,
+        [
+            map_structure_up_to(*([child, function]), *children)
+            for child, *children in zip(_children(shallow), *map(_children, structures), strict=True)
+        ],
+    )
 
 
 def pack_sequence_as(structure: Tree, flat_sequence: Iterable) -> Tree:

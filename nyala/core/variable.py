@@ -212,7 +212,10 @@ class Variable:
         value = convert(value)
         if tuple(here.shape(value)) != self._shape:
             raise ShapeError(
-                f"Variable {self.path!r}", need=f"a value of shape {self._shape}", got=f"shape {tuple(here.shape(value))}", fix="a variable keeps the shape it was made with"
+                f"Variable {self.path!r}",
+                need=f"a value of shape {self._shape}",
+                got=f"shape {tuple(here.shape(value))}",
+                fix="a variable keeps the shape it was made with",
             )
         dtype = here.canonical_dtype(self._dtype)
         if here.dtype(value) != dtype:
@@ -339,7 +342,9 @@ def _first_value(initializer: Any, shape: Sequence[int] | None, dtype: Any, name
             raise ShapeError(f"Variable {name!r}", need=f"an initializer that returns shape {size}", got=f"shape {value.shape}")
         return np.array(value.astype(dtypes.numpy_dtype(dtype), copy=False))
     if isinstance(initializer, str):
-        raise ArgumentError(f"Variable {name!r}", need="values or a function as initializer", got=repr(initializer), fix="use nyala.initializers.get(name)")
+        raise ArgumentError(
+            f"Variable {name!r}", need="values or a function as initializer", got=repr(initializer), fix="use nyala.initializers.get(name)"
+        )
     if isinstance(initializer, Variable):
         value = initializer.numpy()
     elif isinstance(initializer, (np.ndarray, np.generic, int, float, bool, complex, list, tuple)):
@@ -357,7 +362,11 @@ def _first_value(initializer: Any, shape: Sequence[int] | None, dtype: Any, name
 
 def _unknown(shape: Sequence[int | None], name: str) -> int:
     raise ShapeError(
-        f"Variable {name!r}", need="a shape without unknown sizes", got=f"{tuple(shape)}", why="weights must have a fixed size", fix="give the input a known size there"
+        f"Variable {name!r}",
+        need="a shape without unknown sizes",
+        got=f"{tuple(shape)}",
+        why="weights must have a fixed size",
+        fix="give the input a known size there",
     )
 
 

@@ -124,5 +124,7 @@ def deserialize(config: Any, custom_objects: Any = None) -> DTypePolicy:
     """The policy of a config."""
     from nyala.core.serialization import get_registered_object
 
-    kind = get_registered_object(config.get("registered_name") or config["class_name"], custom_objects) or {"Policy": DTypePolicy}.get(config["class_name"], DTypePolicy)
+    kind = get_registered_object(config.get("registered_name") or config["class_name"], custom_objects) or {"Policy": DTypePolicy}.get(
+        config["class_name"], DTypePolicy
+    )
     return kind.from_config(config["config"])

@@ -51,7 +51,10 @@ def get_engine(name: str) -> Engine:
     with _lock:
         if name not in _loaded:
             if name not in available_engines():
-                raise ValueError(f"nyala.set_backend needs one of {available_engines()}, got {name!r}.\n  fix: choose one of these names, or install the package that brings it")
+                raise ValueError(
+                    f"nyala.set_backend needs one of {available_engines()}, got {name!r}.\n"
+                    "  fix: choose one of these names, or install the package that brings it"
+                )
             _loaded[name] = _load(name)
         return _loaded[name]
 
@@ -64,9 +67,14 @@ def _load(name: str) -> Engine:
     try:
         module = importlib.import_module(f"nyala.engines.{name}")
     except ImportError as error:
-        raise ImportError(f"engine {name!r} needs the package {error.name!r}, which is not installed here.\n  fix: pip install 'nyala[{name}]', or choose another engine") from error
+        raise ImportError(
+            f"engine {name!r} needs the package {error.name!r}, which is not installed here.\n"
+            f"  fix: pip install 'nyala[{name}]', or choose another engine"
+        ) from error
     return next(
-        value() for value in vars(module).values() if isinstance(value, type) and issubclass(value, Engine) and value.__module__ == module.__name__ and value.name == name
+        value()
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Engine) and value.__module__ == module.__name__ and value.name == name
     )
 
 

@@ -525,14 +525,19 @@ class Engine:
 
     @primitive("window")
     def conv(self, x: Tensor, kernel: Tensor, strides: Shape, padding: Sequence[tuple[int, int]], dilation: Shape, groups: int) -> Tensor:
-        """Cross-correlation with zero padding: kernel (*k, c // groups, o) gives (b, *s', o), s' = (s + before + after - dilation * (k - 1) - 1) // stride + 1."""
+        """Cross-correlation with zero padding: kernel (*k, c // groups, o) gives (b, *s', o),
+        s' = (s + before + after - dilation * (k - 1) - 1) // stride + 1."""
 
     @primitive("window")
-    def conv_input_gradient(self, g: Tensor, kernel: Tensor, input_shape: Shape, strides: Shape, padding: Sequence[tuple[int, int]], dilation: Shape, groups: int) -> Tensor:
+    def conv_input_gradient(
+        self, g: Tensor, kernel: Tensor, input_shape: Shape, strides: Shape, padding: Sequence[tuple[int, int]], dilation: Shape, groups: int
+    ) -> Tensor:
         """The adjoint of conv in x: what the transposed convolution computes. g has the shape of conv's result; the result has input_shape."""
 
     @primitive("window")
-    def conv_kernel_gradient(self, x: Tensor, g: Tensor, kernel_shape: Shape, strides: Shape, padding: Sequence[tuple[int, int]], dilation: Shape, groups: int) -> Tensor:
+    def conv_kernel_gradient(
+        self, x: Tensor, g: Tensor, kernel_shape: Shape, strides: Shape, padding: Sequence[tuple[int, int]], dilation: Shape, groups: int
+    ) -> Tensor:
         """The adjoint of conv in kernel. Its own gradient may be unsupported."""
 
     @primitive("window")
@@ -577,7 +582,7 @@ class Engine:
     def lu(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(packed, pivots): unit lower and upper factors in one matrix, and int32 row swaps from 0, as LAPACK's getrf."""
 
-    # Complex numbers and Fourier transforms ------------------------------------------------------------------------------------------------------------
+    # Complex numbers and Fourier transforms -----------------------------------------------------------------------------------------------
 
     @primitive("complex")
     def complex(self, real: Tensor, imaginary: Tensor) -> Tensor:
@@ -599,15 +604,16 @@ class Engine:
     def ifft(self, x: Tensor, axis: int) -> Tensor:
         """Inverse of fft: scaled by 1 / n."""
 
-    # Random bits ---------------------------------------------------------------------------------------------------------------------------------------
+    # Random bits --------------------------------------------------------------------------------------------------------------------------
 
     @primitive("random")
     def random_bits(self, key: Tensor, shape: Shape) -> Tensor:
-        """uint32 of the given shape, the same on every engine: with n = its row-major number (64 bits), (a, b) = Threefry-2x32 with 20 rounds of the counter
+        """uint32 of the given shape, the same on every engine: with n = its row-major number (64 bits), (a, b) = Threefry-2x32 with 20 rounds of
+        the counter
         (n >> 32, n & 0xffffffff) under key (2,) uint32, the element is a ^ b.
         Source: Salmon, Moraes, Dror, Shaw 2011, Parallel random numbers: as easy as 1, 2, 3."""
 
-    # Creation ---------------------------------------------------------------------------------------------------------------------------------------------
+    # Creation -----------------------------------------------------------------------------------------------------------------------------
 
     @primitive("create")
     def full(self, shape: Shape, value: Any, dtype: str) -> Tensor:
@@ -617,7 +623,7 @@ class Engine:
     def arange(self, size: int, dtype: str) -> Tensor:
         """0, 1, ..., size - 1."""
 
-    # Control flow: state, carry, operands and xs are flat tuples of tensors --------------------------------------------------------------------------------
+    # Control flow: state, carry, operands and xs are flat tuples of tensors ---------------------------------------------------------------
 
     @primitive("control")
     def cond(self, predicate: Tensor, true_fn: Callable, false_fn: Callable, operands: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -628,7 +634,9 @@ class Engine:
         """state = body(*state) while condition(*state); shapes and dtypes of the state stay. Need not be differentiable."""
 
     @primitive("control")
-    def scan(self, body: Callable, carry: tuple[Tensor, ...], xs: tuple[Tensor, ...], length: int, reverse: bool, unroll: int | bool) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """carry, y = body(carry, x) along the first axis of xs (of size length; xs may be ()), or from its end if reverse; returns the last carry and the ys,
+    def scan(
+        self, body: Callable, carry: tuple[Tensor, ...], xs: tuple[Tensor, ...], length: int, reverse: bool, unroll: int | bool
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """carry, y = body(carry, x) along the first axis of xs (of size length; xs may be ()), or from its end if reverse; returns the last carry
+        and the ys,
         stacked in the order of xs. Differentiable. unroll: steps per turn of a compiled loop, or True for all."""
-

@@ -35,7 +35,7 @@ def write_npz(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         with temporary.open("xb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]  its stub counts arrays as allow_pickle
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -31,7 +31,9 @@ def make_window(name: str, length: int, periodic: bool) -> np.ndarray:
     period = max(length if periodic else length - 1, 1)
     angle = 2 * np.pi * np.arange(length) / period
     return (
-        np.abs(1 - np.abs(angle / np.pi - 1)) if name == "bartlett" else np.asarray(sum((-1) ** k * a * np.cos(k * angle) for k, a in enumerate(COSINES[name])))
+        np.abs(1 - np.abs(angle / np.pi - 1))
+        if name == "bartlett"
+        else np.asarray(sum((-1) ** k * a * np.cos(k * angle) for k, a in enumerate(COSINES[name])))
     )
 
 

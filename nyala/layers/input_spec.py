@@ -109,14 +109,20 @@ def size_error(where: str, layer: Any, place: str, size: int, shape: tuple) -> N
     if len(shape) == 4 and got_size in channels and size in channels:
         fix = f"these look like {channels[got_size]} images where {channels[size]} ones are wanted: convert them"
     else:
-        fix = f"feed it {size} features, or make a new {type(layer).__name__} for {got_size}" if got_size is not None else f"feed it size {size} there"
+        fix = (
+            f"feed it {size} features, or make a new {type(layer).__name__} for {got_size}" if got_size is not None else f"feed it size {size} there"
+        )
     return ShapeError(where, need=f"an input whose {place} is {size}", got=f"shape {_shown(shape)}", why=built, fix=fix)
 
 
 def _rank_error(where: str, need: str, wanted: int, ndim: int, got: str, spec: InputSpec) -> NyalaError:
     fix = ""
     if ndim == wanted - 1:
-        fix = "add the batch axis to a single sample, x[None]; or the channels axis to grey images, x[..., None]" if wanted >= 4 else "add the missing axis: x[None] for a single sample, x[..., None] for one feature"
+        fix = (
+            "add the batch axis to a single sample, x[None]; or the channels axis to grey images, x[..., None]"
+            if wanted >= 4
+            else "add the missing axis: x[None] for a single sample, x[..., None] for one feature"
+        )
     elif ndim > wanted:
         fix = "flatten or reshape it, or wrap the layer in TimeDistributed"
     return ShapeError(where, need=need, got=f"{ndim} ({got})", why="the first axis is the batch", fix=fix)

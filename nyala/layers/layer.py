@@ -70,7 +70,9 @@ def _call_signature(kind: type) -> _CallSignature:
 def _own_parameters(kind: type) -> tuple[str, ...]:
     """Names of the constructor's own arguments, in order."""
     parameters = list(inspect.signature(kind.__init__).parameters.values())[1:]
-    return tuple(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in ("trainable", "dtype", "autocast", "name"))
+    return tuple(
+        p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in ("trainable", "dtype", "autocast", "name")
+    )
 
 
 def shapes_of(value: Any) -> Any:
@@ -122,7 +124,16 @@ class Layer(Operation):
         if "build" in cls.__dict__:
             cls.build = _wrap_build(cls.__dict__["build"])  # type: ignore[method-assign]
 
-    def __init__(self, *, activity_regularizer: Any = None, trainable: bool = True, dtype: Any = None, autocast: bool = True, name: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(name=name)
         from nyala import regularizers
 
@@ -184,7 +195,13 @@ class Layer(Operation):
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
         weight = Variable(
-            initializers.get(initializer), tuple(shape) if shape is not None else (), dtype, trainable=trainable, autocast=autocast, aggregation=aggregation, name=name
+            initializers.get(initializer),
+            tuple(shape) if shape is not None else (),
+            dtype,
+            trainable=trainable,
+            autocast=autocast,
+            aggregation=aggregation,
+            name=name,
         )
         weight.regularizer, weight.constraint = regularizers.get(regularizer), constraints.get(constraint)
         weight.overwrite_with_gradient = overwrite_with_gradient
@@ -230,7 +247,12 @@ class Layer(Operation):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call on tensors, arrays or symbolic tensors; weights are made on the first call."""
         if "_losses" not in self.__dict__:
-            raise StateError(f"{type(self).__name__}", need="super().__init__() in its __init__", got="a call before that ran", fix="begin __init__ with super().__init__(**kwargs)")
+            raise StateError(
+                f"{type(self).__name__}",
+                need="super().__init__() in its __init__",
+                got="a call before that ran",
+                fix="begin __init__ with super().__init__(**kwargs)",
+            )
         if contains_symbolic(args) or (kwargs and contains_symbolic(kwargs)):
             return self.symbolic_call(*args, **kwargs)
         try:
@@ -364,10 +386,17 @@ class Layer(Operation):
             self.built = True
         return tree.map_structure(lambda leaf: leaf.shape, infer_symbolic(lambda *a, **k: self._run(a, k), *inputs, **named))
 
-    def stateless_call(self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any], *args: Any, return_losses: bool = False, **kwargs: Any) -> Any:
+    def stateless_call(
+        self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any], *args: Any, return_losses: bool = False, **kwargs: Any
+    ) -> Any:
         """Call with the given values for its variables; returns (outputs, new values of the non-trainable ones), and the losses if asked."""
         if not self.built:
-            raise StateError(f"{type(self).__name__} {self.name!r}.stateless_call", need="a built layer", got="one without weights yet", fix="call build(input_shape) first")
+            raise StateError(
+                f"{type(self).__name__} {self.name!r}.stateless_call",
+                need="a built layer",
+                got="one without weights yet",
+                fix="call build(input_shape) first",
+            )
         variables = [*self.trainable_variables, *self.non_trainable_variables]
         values = [convert(v) for v in (*trainable_variables, *non_trainable_variables)]
         if len(values) != len(variables):
@@ -507,10 +536,14 @@ class Layer(Operation):
         where = f"{type(self).__name__} {self.name!r}.set_weights"
         if len(values) != len(targets):
             state = "" if self.built else "it is not built yet: call it once, or build(input_shape)"
-            raise ArgumentError(where, need=f"{len(targets)} arrays", got=f"{len(values)}", why=state, fix=f"shapes in order: {[w.shape for w in targets]}")
+            raise ArgumentError(
+                where, need=f"{len(targets)} arrays", got=f"{len(values)}", why=state, fix=f"shapes in order: {[w.shape for w in targets]}"
+            )
         for weight, value in zip(targets, values, strict=True):
             if tuple(np.shape(value)) != weight.shape:
-                raise ShapeError(where, need=f"shape {weight.shape} for {weight.path!r}", got=f"{tuple(np.shape(value))}", fix="no weight was changed")
+                raise ShapeError(
+                    where, need=f"shape {weight.shape} for {weight.path!r}", got=f"{tuple(np.shape(value))}", fix="no weight was changed"
+                )
         for weight, value in zip(targets, values, strict=True):
             weight.assign(value)
 
@@ -523,7 +556,12 @@ class Layer(Operation):
     def count_params(self) -> int:
         """Number of numbers in its weights."""
         if not self.built:
-            raise StateError(f"{type(self).__name__} {self.name!r}.count_params()", need="a built layer", got="one without weights yet", fix="call build(input_shape) first")
+            raise StateError(
+                f"{type(self).__name__} {self.name!r}.count_params()",
+                need="a built layer",
+                got="one without weights yet",
+                fix="call build(input_shape) first",
+            )
         return sum(weight.size for weight in self.weights)
 
     def save_own_variables(self, store: Any) -> None:
@@ -536,7 +574,13 @@ class Layer(Operation):
         own = self._saved_variables()
         where = f"{type(self).__name__} {self.name!r}"
         if len(store) != len(own):
-            raise StateError(where, need=f"{len(own)} stored arrays", got=f"{len(store)}", why="" if self.built else "it is not built yet", fix="build it with the shapes it was saved with")
+            raise StateError(
+                where,
+                need=f"{len(own)} stored arrays",
+                got=f"{len(store)}",
+                why="" if self.built else "it is not built yet",
+                fix="build it with the shapes it was saved with",
+            )
         for i, variable in enumerate(own):
             if tuple(np.shape(store[str(i)])) != variable.shape:
                 raise ShapeError(where, need=f"shape {variable.shape} for {variable.path!r}", got=f"{tuple(np.shape(store[str(i)]))}")
@@ -621,7 +665,10 @@ class Layer(Operation):
             return cls(**config)
         except TypeError as error:
             raise ArgumentTypeError(
-                f"{cls.__name__}.from_config", need="a config that its constructor takes", got=f"{sorted(config)} ({error})", fix="write get_config and from_config to match __init__"
+                f"{cls.__name__}.from_config",
+                need="a config that its constructor takes",
+                got=f"{sorted(config)} ({error})",
+                fix="write get_config and from_config to match __init__",
             ) from error
 
 
@@ -729,7 +776,9 @@ def _to_tensors(value: Any, engine: Any, dtype: str | None, first: bool) -> Any:
 
 def _cast_float(value: Any, engine: Any, dtype: str | None) -> Any:
     own = engine.dtype(value)
-    return engine.cast(value, dtype) if dtype is not None and own != dtype and dtypes.is_float(own) and engine.canonical_dtype(dtype) != own else value
+    return (
+        engine.cast(value, dtype) if dtype is not None and own != dtype and dtypes.is_float(own) and engine.canonical_dtype(dtype) != own else value
+    )
 
 
 def _is_numbers(value: Any) -> bool:
@@ -779,7 +828,12 @@ def _unknown_arguments(kind: type, kwargs: dict[str, Any]) -> NyalaError:
     known = [*_own_parameters(kind), "name", "dtype", "trainable", "autocast", "activity_regularizer", "input_shape", "batch_shape", "weights"]
     near = {k: difflib.get_close_matches(k, known, n=2) for k in kwargs}
     hints = "; ".join(f"for {k!r} did you mean {' or '.join(map(repr, v))}?" for k, v in near.items() if v)
-    return ArgumentTypeError(f"{kind.__name__}", need="arguments that it knows", got=", ".join(f"{k}={v!r}" for k, v in kwargs.items()), fix=hints or f"it takes {', '.join(known)}")
+    return ArgumentTypeError(
+        f"{kind.__name__}",
+        need="arguments that it knows",
+        got=", ".join(f"{k}={v!r}" for k, v in kwargs.items()),
+        fix=hints or f"it takes {', '.join(known)}",
+    )
 
 
 __all__ = ["InputSpec", "Layer", "context", "is_shape", "shapes_of"]

@@ -40,7 +40,8 @@ class Model(Trainer, Layer):
         if _is_graph(args, kwargs):
             if not isinstance(self, Functional):  # a subclass that calls super().__init__(inputs, outputs)
                 self.__class__ = _with_graph(type(self))
-            Functional.__init__(self, *args, **kwargs)
+            graph: Any = self
+            Functional.__init__(graph, *args, **kwargs)
         else:
             if args or (type(self) is Model and {"inputs", "outputs"} & set(kwargs)):
                 got = f"{len(args)} positional argument" if args else " and ".join(kwargs)
@@ -152,7 +153,8 @@ class Model(Trainer, Layer):
 
     def reset_states(self) -> None:
         """Set the states of stateful recurrent layers to zero."""
-        for layer in self._flatten_layers(include_self=False):
+        layers: list[Any] = list(self._flatten_layers(include_self=False))
+        for layer in layers:
             if hasattr(layer, "reset_states") and getattr(layer, "stateful", False):
                 layer.reset_states()
 

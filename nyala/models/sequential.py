@@ -81,7 +81,8 @@ class Sequential(Model):
         elif not self._chain and layer._declared_input_shape is not None:
             self._chain.append(InputLayer(batch_shape=layer._declared_input_shape, dtype=_input_dtype(layer)))
         elif not self._chain and isinstance(layer, Model) and getattr(layer, "inputs", None):
-            self._chain.append(InputLayer(batch_shape=layer.inputs[0].shape, dtype=layer.inputs[0].dtype))
+            first: Any = layer
+            self._chain.append(InputLayer(batch_shape=first.inputs[0].shape, dtype=first.inputs[0].dtype))
         self._chain.append(layer)
         self.built = False
 
@@ -126,7 +127,7 @@ class Sequential(Model):
         if not self.layers:
             raise StateError(f"Sequential {self.name!r}", need="at least one layer", got="none", fix="add layers first")
         if not self._tensors:
-            first = Input(batch_shape=tuple(input_shape), dtype=_input_dtype(self._chain[0]))
+            first: Any = Input(batch_shape=tuple(input_shape), dtype=_input_dtype(self._chain[0]))
             self._chain.insert(0, first.node.operation)
         self._extend_tensors()
 

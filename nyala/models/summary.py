@@ -37,7 +37,8 @@ def print_summary(
     titles = ["Layer (type)", "Output Shape", "Param #", *(["Connected to"] if connected else []), *(["Trainable"] if show_trainable else [])]
     table = Table(show_lines=True, width=length)
     for title, width in zip(titles, _widths(positions, len(titles), length, connected, show_trainable), strict=True):
-        table.add_column(title, width=width, justify={"Param #": "right", "Trainable": "center"}.get(title, "left"))
+        side: Any = {"Param #": "right", "Trainable": "center"}.get(title, "left")
+        table.add_column(title, width=width, justify=side)
     for depth, layer in rows:
         cells = [f"{'   ' * depth}{'└ ' * (depth > 0)}{layer.name} ({_kind(layer)})", _shape(layer, shapes), _params(layer)]
         cells += [_connections(layer, model) if depth == 0 else "-"] if connected else []

@@ -31,13 +31,14 @@ def explain_nan(model: Any, data: Any) -> str:
     broken = [weight.path for weight in model.weights if not np.isfinite(np.asarray(weight.numpy(), "float64")).all()]
     if broken:
         return (
-            f"the weights {broken[:3]} are no longer finite: either the updates were too large (lower the learning rate, scale the inputs, or pass clipnorm=1.0 "
+            f"the weights {broken[:3]} are no longer finite: either the updates were too large (lower the learning rate, scale the inputs, "
+            "or pass clipnorm=1.0 "
             "to the optimizer), or a gradient was nan (look for log(0), 0 / 0 or sqrt(0) in your own layers and losses)"
         )
     layer = _first_layer(model, data) if isinstance(data, ArrayData) else None
     if layer is not None:
         return f"layer {layer!r} gives nan or infinity: look for a division by zero, a log of zero or an overflow there"
-    return "data, weights and outputs are finite: the loss overflows (lower the learning rate, scale the targets) or divides by zero or takes log(0) itself"
+    return "data, weights and outputs are finite: the loss overflows (lower the learning rate, scale the targets), divides by zero or takes log(0)"
 
 
 def _first_layer(model: Any, data: ArrayData) -> str | None:

@@ -160,7 +160,7 @@ class Runner:
         return 1 if seconds is None else max(1, min(int(DISPATCH_SECONDS / max(seconds, 1e-7)), 100_000))
 
     def _dispatch(self, key: tuple, placed: Any, order: Any, start: int, count: int, size: int, offset: int = 0) -> bool:
-        """Run `count` steps on consecutive batches of `size` rows, the first beginning at row offset + start * size. True if it was compiled for this."""
+        """Run `count` steps on consecutive batches of `size` rows, the first at row offset + start * size. True if it was compiled for this."""
         here = current()
 
         def steps(placed: Any, order: Any, start: Any, count: Any, offset: Any) -> Any:
@@ -189,4 +189,6 @@ def _rows(placed: Any, order: Any, row: Any, size: int) -> Any:
     if order is not None:
         index = here.dynamic_slice(order, [row], (size,))
         return tree.map_structure(lambda leaf: None if leaf is None else here.take(leaf, index, 0), placed)
-    return tree.map_structure(lambda leaf: None if leaf is None else here.dynamic_slice(leaf, [row, *[0] * (leaf.ndim - 1)], (size, *leaf.shape[1:])), placed)
+    return tree.map_structure(
+        lambda leaf: None if leaf is None else here.dynamic_slice(leaf, [row, *[0] * (leaf.ndim - 1)], (size, *leaf.shape[1:])), placed
+    )

@@ -27,7 +27,7 @@ def output_names(model: Any, y_pred: Any) -> list[str]:
     paths = [path for path, _ in tree.flatten_with_path(y_pred)]
     if isinstance(y_pred, dict):
         return ["_".join(map(str, path)) for path in paths]
-    known = list(getattr(model, "output_names", None) or ())
+    known: list[str] = list(getattr(model, "output_names", None) or ())
     if len(known) == len(paths):
         return known
     return ["output"] if len(paths) == 1 else [f"output_{i + 1}" for i in range(len(paths))]

@@ -104,7 +104,12 @@ class Trainer(Trained):
 
     def _require_compiled(self, what: str) -> None:
         if not getattr(self, "compiled", False):
-            raise StateError(f"{what} of {type(self).__name__} {self.name!r}", need="a compiled model", got="one that was never compiled", fix='call compile(optimizer="adam", loss=...) first')
+            raise StateError(
+                f"{what} of {type(self).__name__} {self.name!r}",
+                need="a compiled model",
+                got="one that was never compiled",
+                fix='call compile(optimizer="adam", loss=...) first',
+            )
 
     @property
     def metrics(self) -> list[Any]:
@@ -164,7 +169,11 @@ class Trainer(Trained):
         if unused and not self._warned_unused:
             self._warned_unused = True
             shown = ", ".join(v.path for v in unused[:4]) + (", ..." if len(unused) > 4 else "")
-            warnings.warn(f"the loss does not depend on {len(unused)} trainable weights: {shown}. Their layers were not called in this step; set trainable = False to say so", stacklevel=2)
+            warnings.warn(
+                f"the loss does not depend on {len(unused)} trainable weights: {shown}. Their layers were not called in this step; "
+                "set trainable = False to say so",
+                stacklevel=2,
+            )
 
     def _scaled(self, loss: Any) -> Any:
         return self.optimizer.scale_loss(loss) if self.auto_scale_loss and hasattr(self.optimizer, "scale_loss") else loss
@@ -275,7 +284,9 @@ class Trainer(Trained):
 
         self._require_compiled("fit")
         if not engine.differentiable:
-            raise StateError("fit", need="an engine with gradients", got=f"{current().name!r}, which has none", fix="nyala.set_backend('jax') or 'torch'")
+            raise StateError(
+                "fit", need="an engine with gradients", got=f"{current().name!r}, which has none", fix="nyala.set_backend('jax') or 'torch'"
+            )
         for name, value in (("epochs", epochs), ("initial_epoch", initial_epoch)):
             if not isinstance(value, (int, np.integer)) or value < 0:
                 raise ArgumentError(f"fit({name})", need="an integer of at least 0", got=repr(value))
@@ -319,13 +330,10 @@ class Trainer(Trained):
                     break
         finally:
             self._close_losses()
-        self._finish_optimizer()
+        if epochs > initial_epoch:
+            self.optimizer.finalize_variable_values(self.trainable_variables)
         calls.on_train_end(logs)
         return self.history
-
-    def _finish_optimizer(self) -> None:
-        if getattr(self.optimizer, "use_ema", False) and epochs_done(self):
-            self.optimizer.finalize_variable_values(self.trainable_variables)
 
     def _close_losses(self) -> None:
         """Forget what add_loss collected inside compiled steps: those values belong to the trace."""
@@ -335,7 +343,9 @@ class Trainer(Trained):
 
     def _run_epoch(self, runner: Runner, calls: Any, mode: str) -> dict[str, float]:
         """One epoch of a mode, with its callbacks; returns its logs as floats."""
-        begin, end = (calls.on_train_batch_begin, calls.on_train_batch_end) if mode == "train" else (calls.on_test_batch_begin, calls.on_test_batch_end)
+        begin, end = (
+            (calls.on_train_batch_begin, calls.on_train_batch_end) if mode == "train" else (calls.on_test_batch_begin, calls.on_test_batch_end)
+        )
         wants = calls.wants_batches(mode)
         each = self.steps_per_execution if isinstance(self.steps_per_execution, int) and self.steps_per_execution > 1 else 1
         for _, done in runner.epoch(each if wants else None, begin if wants else None):
@@ -470,7 +480,11 @@ class Trainer(Trained):
         data = as_data(x, y, sample_weight, batch_size, steps, where="evaluate")
         self._prepare(data, training=False)
         runner = Runner(self, "test", data, self._test_function())
-        calls = callbacks if isinstance(callbacks, CallbackList) else CallbackList(callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=data.steps, mode="test")
+        calls = (
+            callbacks
+            if isinstance(callbacks, CallbackList)
+            else CallbackList(callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=data.steps, mode="test")
+        )
         calls.on_test_begin()
         self.reset_metrics()
         logs = self._run_epoch(runner, calls, "test")
@@ -576,10 +590,6 @@ def _row_shapes(data: ArrayData) -> list[tuple]:
     return [(path, leaf.shape[1:]) for path, leaf in tree.flatten_with_path(data.parts) if leaf is not None]
 
 
-def epochs_done(model: Any) -> bool:
-    return bool(getattr(model, "history", None))
-
-
 def _batch_size(x: Any) -> Any:
     leaf = next((leaf for leaf in tree.flatten(x) if leaf is not None and hasattr(leaf, "shape")), None)
     return leaf.shape[0] if leaf is not None and len(leaf.shape) else None
@@ -623,6 +633,3 @@ def _validation_data(given: Any, batch_size: int | None, steps: int | None) -> A
 
 def _validates(frequency: Any, epoch: int) -> bool:
     return epoch + 1 in frequency if isinstance(frequency, (list, tuple, set)) else (epoch + 1) % int(frequency) == 0
-
-
-

@@ -127,8 +127,10 @@ def test_the_scan_sees_knowledge(source):
     assert len(engine_knowledge(source)) == 1
 
 
-@pytest.mark.parametrize("source", ["'''import jax'''", "x = 'jax'", "from .torch import x", "import numpy",
-    "from nyala.engines.protocol import Tensor", "set_backend('jax')"])
+@pytest.mark.parametrize(
+    "source",
+    ["'''import jax'''", "x = 'jax'", "from .torch import x", "import numpy", "from nyala.engines.protocol import Tensor", "set_backend('jax')"],
+)
 def test_the_scan_lets_words_pass(source):
     assert engine_knowledge(source) == []
 

@@ -26,8 +26,21 @@ def look(x):
 
 # Tensors --------------------------------------------------------------------------------------------------------------------------------------
 
-KEYS = [0, -1, slice(1, None), slice(None, None, -2), None, ..., (..., 0), (0, ..., None), (slice(2), None, 1),
-    (slice(None), slice(4, 1), slice(-3, None)), (1, 2, 4), (), (None, None, 0)]
+KEYS = [
+    0,
+    -1,
+    slice(1, None),
+    slice(None, None, -2),
+    None,
+    ...,
+    (..., 0),
+    (0, ..., None),
+    (slice(2), None, 1),
+    (slice(None), slice(4, 1), slice(-3, None)),
+    (1, 2, 4),
+    (),
+    (None, None, 0),
+]
 
 
 @pytest.mark.parametrize("key", KEYS, ids=str)
@@ -66,10 +79,13 @@ def test_operators_promote_as_array_libraries_do():
     """Primitives want one dtype; code of users that mixes them works on every engine, so it must on shapes."""
     x, flags, counts = SpecTensor((2, 3), "float32"), SpecTensor((2, 3), "bool"), SpecTensor((3,), "int32")
     for result, dtype in [
-        (x * flags, "float32"), (flags * x, "float32"), (x + counts, "float32"), (counts - x, "float32"), (counts * flags, "int32"), (flags & (x > 0), "bool"),
-        (counts * 0.5, "float32"), (0.5 + counts, "float32"), (flags * 2, "int32"), (flags + flags.T[..., :1].T, "bool"), (counts > x, "bool"), (x + 2j, "complex64"),
+        (x * flags, "float32"), (flags * x, "float32"), (x + counts, "float32"), (counts - x, "float32"), (counts * flags, "int32"),
+        (flags & (x > 0), "bool"),
+        (counts * 0.5, "float32"), (0.5 + counts, "float32"), (flags * 2, "int32"), (flags + flags.T[..., :1].T, "bool"), (counts > x,
+        "bool"), (x + 2j, "complex64"),
         (SpecTensor((3,), "float16") + SpecTensor((3,), "bfloat16"), "float32"), (SpecTensor((3,), "uint8") + SpecTensor((3,), "int8"), "int16"),
-        (SpecTensor((3,), "float16") * SpecTensor((3,), "int32"), "float16"), (SpecTensor((3,), "float64") + x, "float64"), (x * np.zeros(3, "int8"), "float32"),
+        (SpecTensor((3,), "float16") * SpecTensor((3,), "int32"), "float16"), (SpecTensor((3,), "float64") + x, "float64"),
+        (x * np.zeros(3, "int8"), "float32"),
     ]:  # fmt: skip
         assert result.dtype == dtype
 
@@ -144,8 +160,12 @@ def test_64_bits_are_what_the_real_engine_makes_of_them():
     assert spec.canonical_dtype("float64") == "float64"
     with using(Narrow()), using(spec):
         assert [spec.canonical_dtype(dtype) for dtype in ("float64", "int64", "uint8")] == ["float32", "int32", "uint8"]
-        assert look(spec.asarray(np.zeros(2))) == look(spec.cast(SpecTensor((2,)), "float64")) == look(spec.full((2,), 0, "float64")) == ((2,),
-            "float32")
+        assert (
+            look(spec.asarray(np.zeros(2)))
+            == look(spec.cast(SpecTensor((2,)), "float64"))
+            == look(spec.full((2,), 0, "float64"))
+            == ((2,), "float32")
+        )
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------------------------------
@@ -269,12 +289,24 @@ def test_infer_finds_what_depends_on_unknown_sizes():
     def function(x, tables, scale=1):
         size = x.shape[0]
         halves = engine.reshape(x, (size // 2, 2, x.shape[1]))
-        return {"halves": halves, "sum": engine.sum(x, (0,), False), "size": size, "known": x.shape[1], "scale": scale,
-            "rows": [engine.take(tables[0], tables[1], 0)]}
+        return {
+            "halves": halves,
+            "sum": engine.sum(x, (0,), False),
+            "size": size,
+            "known": x.shape[1],
+            "scale": scale,
+            "rows": [engine.take(tables[0], tables[1], 0)],
+        }
 
     result = infer(function, Spec((None, 7)), [Spec((11, 3), "float16"), Spec((None, 5), "int32")], scale="big")
-    assert result == {"halves": Spec((None, 2, 7)), "sum": Spec((7,)), "size": None, "known": 7, "scale": "big",
-        "rows": [Spec((None, 5, 3), "float16")]}
+    assert result == {
+        "halves": Spec((None, 2, 7)),
+        "sum": Spec((7,)),
+        "size": None,
+        "known": 7,
+        "scale": "big",
+        "rows": [Spec((None, 5, 3), "float16")],
+    }
 
 
 def test_unknown_sizes_can_be_told_from_known_ones():
@@ -282,8 +314,9 @@ def test_unknown_sizes_can_be_told_from_known_ones():
     infer(lambda x: seen.append(x.shape) or x, Spec((None, 3)))
     assert [type(n) for n in seen[0]] == [UnknownSize, int]
     size = seen[0][0]
-    assert all(isinstance(n, UnknownSize) for n in (size + 1, 1 + size, size * 2, 2 * size, size - 1, 500 - size, size // 2,
-        -size)) and size + 1 == 241
+    assert (
+        all(isinstance(n, UnknownSize) for n in (size + 1, 1 + size, size * 2, 2 * size, size - 1, 500 - size, size // 2, -size)) and size + 1 == 241
+    )
 
 
 def test_infer_keeps_kinds_of_trees():

@@ -19,6 +19,7 @@ def main(kinds):
     import jax
     import keras
     import numpy
+
     made = {"keras": keras.__version__, "jax": jax.__version__, "numpy": numpy.__version__, "python": platform.python_version()}
     for kind in kinds or KINDS:
         store = importlib.import_module(f"tests.golden.make_{kind}").make()

@@ -10,11 +10,31 @@ import keras
 
 from tests.golden.store import Store
 
-NAMES = ["bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "bfloat16", "float16", "float32", "float64",
-         "complex64", "complex128", "int", "python int", "python float", "none"]
+NAMES = [
+    "bool",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "bfloat16",
+    "float16",
+    "float32",
+    "float64",
+    "complex64",
+    "complex128",
+    "int",
+    "python int",
+    "python float",
+    "none",
+]
 WEAK = {"python int": int, "python float": float, "none": None}
-TRIPLES = list(itertools.combinations(["bool", "uint8", "int8", "uint32", "int64", "bfloat16", "float16", "float32", "python int", "python float"],
-    3))
+TRIPLES = list(
+    itertools.combinations(["bool", "uint8", "int8", "uint32", "int64", "bfloat16", "float16", "float32", "python int", "python float"], 3)
+)
 
 
 def make():

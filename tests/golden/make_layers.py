@@ -98,9 +98,13 @@ def ask(name, row):
         layer.reset_state()
     random_weights(layer, random)
     answer = {
-        "layer": row["layer"], "calls": calls, "weights": [np.asarray(w) for w in layer.get_weights()],
+        "layer": row["layer"],
+        "calls": calls,
+        "weights": [np.asarray(w) for w in layer.get_weights()],
         "variables": [{"name": v.name, "path": v.path, "shape": list(v.shape), "trainable": bool(v.trainable)} for v in layer.weights],
-        "config": config_of(layer), "symbolic": symbolic(layer, calls[0]), "output_shape": output_shape(layer, calls[0]),
+        "config": config_of(layer),
+        "symbolic": symbolic(layer, calls[0]),
+        "output_shape": output_shape(layer, calls[0]),
         "output_mask": output_mask(layer, calls[0]),
     }
     start = [v.value for v in layer.variables]
@@ -113,8 +117,14 @@ def ask(name, row):
     for array in leaves([outputs, by_weight or [], by_input or []]):
         assert np.isfinite(array).all() or np.issubdtype(array.dtype, np.bool_), f"{name}: not finite"
     regular = [float(loss) for loss in layer.losses]
-    return answer | {"outputs": outputs, "cotangents": cotangents, "weight_gradients": by_weight, "input_gradients": by_input,
-                     "weights_after": [np.asarray(w) for w in layer.get_weights()] if by_weight is not None else None, "losses": regular}
+    return answer | {
+        "outputs": outputs,
+        "cotangents": cotangents,
+        "weight_gradients": by_weight,
+        "input_gradients": by_input,
+        "weights_after": [np.asarray(w) for w in layer.get_weights()] if by_weight is not None else None,
+        "losses": regular,
+    }
 
 
 def make(only=""):

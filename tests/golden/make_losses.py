@@ -37,6 +37,7 @@ def classes(high, *shape):
 def simplex(*shape):
     def draw(random):
         return (lambda p: p / p.sum(-1, keepdims=True))(random.uniform(0.1, 1.0, size=shape)).astype("float32")
+
     return draw
 
 
@@ -56,9 +57,14 @@ def case(name, function, label, arguments, y_true, y_pred):
     CASES[f"{name}/{label}"] = (name, function, arguments, y_true, y_pred)
 
 
-for name, function in [("MeanSquaredError", "mean_squared_error"), ("MeanAbsoluteError", "mean_absolute_error"),
-                       ("MeanAbsolutePercentageError", "mean_absolute_percentage_error"), ("Huber", "huber"), ("LogCosh", "log_cosh"),
-                       ("CosineSimilarity", "cosine_similarity")]:
+for name, function in [
+    ("MeanSquaredError", "mean_squared_error"),
+    ("MeanAbsoluteError", "mean_absolute_error"),
+    ("MeanAbsolutePercentageError", "mean_absolute_percentage_error"),
+    ("Huber", "huber"),
+    ("LogCosh", "log_cosh"),
+    ("CosineSimilarity", "cosine_similarity"),
+]:
     case(name, function, "rank_2", {}, normal(5, 3), normal(5, 3))
     case(name, function, "rank_3", {}, normal(2, 5, 3), normal(2, 5, 3))
 for name, function in [("MeanSquaredError", "mean_squared_error"), ("MeanAbsoluteError", "mean_absolute_error")]:
@@ -84,17 +90,31 @@ for label, arguments in {"plain": {}, "smooth": {"label_smoothing": 0.2}, "axis_
     case("BinaryCrossentropy", "binary_crossentropy", label + "_logits", arguments | {"from_logits": True}, bits(5, 3), normal(5, 3))
 case("BinaryCrossentropy", "binary_crossentropy", "edges", {}, bits(7, 5), bits(7, 5))
 case("BinaryCrossentropy", "binary_crossentropy", "soft_target", {}, uniform(5, 3), uniform(5, 3))
-case("BinaryCrossentropy", "binary_crossentropy", "far_logits", {"from_logits": True}, bits(5, 3), lambda random: (100 * random.normal(size=(5,
-    3))).astype("float32"))
+case(
+    "BinaryCrossentropy",
+    "binary_crossentropy",
+    "far_logits",
+    {"from_logits": True},
+    bits(5, 3),
+    lambda random: (100 * random.normal(size=(5, 3))).astype("float32"),
+)
 case("BinaryCrossentropy", "binary_crossentropy", "squeeze_target", {}, bits(5), uniform(5, 1))
-for label, arguments in {"plain": {}, "balanced": {"apply_class_balancing": True, "alpha": 0.3}, "gamma": {"gamma": 3.0},
-                         "smooth": {"label_smoothing": 0.2}}.items():
+for label, arguments in {
+    "plain": {},
+    "balanced": {"apply_class_balancing": True, "alpha": 0.3},
+    "gamma": {"gamma": 3.0},
+    "smooth": {"label_smoothing": 0.2},
+}.items():
     case("BinaryFocalCrossentropy", "binary_focal_crossentropy", label, arguments, bits(5, 3), uniform(5, 3))
     case("BinaryFocalCrossentropy", "binary_focal_crossentropy", label + "_logits", arguments | {"from_logits": True}, bits(5, 3), normal(5, 3))
 for name, function, rows in [
-        ("CategoricalCrossentropy", "categorical_crossentropy", {"plain": {}, "smooth": {"label_smoothing": 0.2}}),
-        ("CategoricalFocalCrossentropy", "categorical_focal_crossentropy",
-         {"plain": {}, "smooth": {"label_smoothing": 0.2}, "alpha_gamma": {"alpha": 0.4, "gamma": 1.5}, "alphas": {"alpha": [0.1, 0.4, 0.7]}})]:
+    ("CategoricalCrossentropy", "categorical_crossentropy", {"plain": {}, "smooth": {"label_smoothing": 0.2}}),
+    (
+        "CategoricalFocalCrossentropy",
+        "categorical_focal_crossentropy",
+        {"plain": {}, "smooth": {"label_smoothing": 0.2}, "alpha_gamma": {"alpha": 0.4, "gamma": 1.5}, "alphas": {"alpha": [0.1, 0.4, 0.7]}},
+    ),
+]:
     for label, arguments in rows.items():
         case(name, function, label, arguments, one_hot(5, 3), simplex(5, 3))
         case(name, function, label + "_logits", arguments | {"from_logits": True}, one_hot(5, 3), normal(5, 3))
@@ -122,8 +142,14 @@ case("Tversky", "tversky", "plain", {}, bits(2, 5, 3, 1), uniform(2, 5, 3, 1))
 case("Tversky", "tversky", "weights", {"alpha": 0.3, "beta": 0.8}, bits(2, 5, 3, 1), uniform(2, 5, 3, 1))
 case("Tversky", "tversky", "axes", {"axis": [1, 2, 3]}, bits(2, 5, 3, 1), uniform(2, 5, 3, 1))
 case("Circle", "circle", "plain", {}, lambda random: np.array([0, 1, 0, 2, 1, 2, 0], "int32"), lambda random: unit(random.normal(size=(7, 3))))
-case("Circle", "circle", "soft", {"gamma": 2.0, "margin": 0.2}, lambda random: np.array([0, 1, 0, 2, 1, 2, 0], "int32"),
-     lambda random: unit(random.normal(size=(7, 3))))
+case(
+    "Circle",
+    "circle",
+    "soft",
+    {"gamma": 2.0, "margin": 0.2},
+    lambda random: np.array([0, 1, 0, 2, 1, 2, 0], "int32"),
+    lambda random: unit(random.normal(size=(7, 3))),
+)
 case("CTC", "ctc", "plain", {}, lambda random: np.array([[1, 2, 1], [3, 3, 0], [2, 0, 0]], "int32"), normal(3, 11, 5))
 
 
@@ -160,10 +186,20 @@ def make():
                     gradients[key] = np.asarray(jax.grad(lambda p, t=y_true, q=loss, w=weight: jnp.sum(q(t, p, w)))(jnp.asarray(y_pred)))
         try:
             function_value = np.asarray(getattr(keras.losses, function_name)(y_true, y_pred, **arguments))
-        except ValueError as error:                   # some functions leave the squeezing of ranks to their class
+        except ValueError as error:  # some functions leave the squeezing of ranks to their class
             print(label, "function refuses:", str(error)[:100])
             function_value = None
-        store.add(label, loss=name, function=function_name, arguments=arguments, y_true=y_true, y_pred=y_pred, weights=weights,
-                  values=values, gradients=gradients, function_value=function_value,
-                  config=config_of(build(keras, new(f"losses.{name}", **arguments))))
+        store.add(
+            label,
+            loss=name,
+            function=function_name,
+            arguments=arguments,
+            y_true=y_true,
+            y_pred=y_pred,
+            weights=weights,
+            values=values,
+            gradients=gradients,
+            function_value=function_value,
+            config=config_of(build(keras, new(f"losses.{name}", **arguments))),
+        )
     return store

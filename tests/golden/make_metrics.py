@@ -48,8 +48,13 @@ for k in [1, 3]:
     case("TopKCategoricalAccuracy", f"k_{k}", {"k": k}, one_hot(7, 11), simplex(7, 11))
     case("SparseTopKCategoricalAccuracy", f"k_{k}", {"k": k}, classes(11, 7), simplex(7, 11))
 case("TopKCategoricalAccuracy", "plain", {}, one_hot(7, 11), simplex(7, 11))
-case("SparseTopKCategoricalAccuracy", "sorted_ids", {"k": 2, "from_sorted_ids": True}, classes(5, 7),
-     lambda random: np.stack([random.permutation(5)[:3] for _ in range(7)]).astype("int32"))
+case(
+    "SparseTopKCategoricalAccuracy",
+    "sorted_ids",
+    {"k": 2, "from_sorted_ids": True},
+    classes(5, 7),
+    lambda random: np.stack([random.permutation(5)[:3] for _ in range(7)]).astype("int32"),
+)
 case("BinaryCrossentropy", "plain", {}, bits(7, 3), uniform(7, 3))
 case("BinaryCrossentropy", "logits_smooth", {"from_logits": True, "label_smoothing": 0.2}, bits(7, 3), normal(7, 3))
 case("CategoricalCrossentropy", "plain", {}, one_hot(7, 3), simplex(7, 3))
@@ -58,21 +63,32 @@ case("CategoricalCrossentropy", "axis_1", {"axis": 1}, moved(one_hot(2, 5, 3)), 
 case("SparseCategoricalCrossentropy", "plain", {}, classes(3, 7), simplex(7, 3))
 case("SparseCategoricalCrossentropy", "logits_ignore", {"from_logits": True, "ignore_class": 1}, classes(3, 7), normal(7, 3))
 
-COARSE = lambda *shape: lambda random: (random.integers(0, 11, size=shape) / 10).astype("float32")   # noqa: E731  ties and ends of [0, 1]
+COARSE = lambda *shape: lambda random: (random.integers(0, 11, size=shape) / 10).astype("float32")  # noqa: E731  ties and ends of [0, 1]
 for curve in ["ROC", "PR"]:
     for method in ["interpolation", "minoring", "majoring"]:
         case("AUC", f"{curve}_{method}", {"curve": curve, "summation_method": method, "num_thresholds": 23}, bits(31), uniform(31))
     case("AUC", f"{curve}_default", {"curve": curve}, bits(31), uniform(31))
     case("AUC", f"{curve}_ties", {"curve": curve}, bits(31), COARSE(31))
-    case("AUC", f"{curve}_multi_label", {"curve": curve, "multi_label": True, "num_labels": 3, "num_thresholds": 11}, bits(31, 3), uniform(31, 3),
-        weighted=False)
+    case(
+        "AUC",
+        f"{curve}_multi_label",
+        {"curve": curve, "multi_label": True, "num_labels": 3, "num_thresholds": 11},
+        bits(31, 3),
+        uniform(31, 3),
+        weighted=False,
+    )
 case("AUC", "PRGAIN", {"curve": "PRGAIN", "num_thresholds": 23}, bits(31), uniform(31))
 case("AUC", "thresholds", {"thresholds": [0.2, 0.5, 0.7]}, bits(31), uniform(31))
 case("AUC", "thresholds_uneven", {"thresholds": [0.1, 0.15, 0.9]}, bits(31), uniform(31))
 case("AUC", "logits", {"from_logits": True, "num_thresholds": 23}, bits(31), normal(31))
-case("AUC", "label_weights", {"multi_label": True, "num_labels": 3, "label_weights": [0.2, 1.0, 2.0], "num_thresholds": 11}, bits(31, 3),
+case(
+    "AUC",
+    "label_weights",
+    {"multi_label": True, "num_labels": 3, "label_weights": [0.2, 1.0, 2.0], "num_thresholds": 11},
+    bits(31, 3),
     uniform(31, 3),
-     weighted=False)
+    weighted=False,
+)
 case("AUC", "matrix", {"num_thresholds": 11}, bits(31, 3), uniform(31, 3), weighted=False)
 for name in ["Precision", "Recall"]:
     case(name, "plain", {}, bits(11), uniform(11))
@@ -87,8 +103,12 @@ for name in ["TruePositives", "TrueNegatives", "FalsePositives", "FalseNegatives
     case(name, "plain", {}, bits(11), uniform(11))
     case(name, "ties", {}, bits(11), COARSE(11))
     case(name, "thresholds", {"thresholds": [0.2, 0.5, 0.8]}, bits(11, 3), uniform(11, 3), weighted=False)
-for name, argument in [("SensitivityAtSpecificity", "specificity"), ("SpecificityAtSensitivity", "sensitivity"),
-                       ("PrecisionAtRecall", "recall"), ("RecallAtPrecision", "precision")]:
+for name, argument in [
+    ("SensitivityAtSpecificity", "specificity"),
+    ("SpecificityAtSensitivity", "sensitivity"),
+    ("PrecisionAtRecall", "recall"),
+    ("RecallAtPrecision", "precision"),
+]:
     case(name, "half", {argument: 0.5}, bits(31), uniform(31))
     case(name, "high", {argument: 0.8, "num_thresholds": 17}, bits(31), uniform(31))
     case(name, "one_threshold", {argument: 0.4, "num_thresholds": 1}, bits(31), uniform(31))
@@ -135,7 +155,7 @@ def make():
             if kind == "weighted":
                 for update in updates:
                     size = np.shape(update["args"][-1])[0]
-                    counts = random.integers(1, 5, size=size).astype("int32")          # IoU counts in integers
+                    counts = random.integers(1, 5, size=size).astype("int32")  # IoU counts in integers
                     weight = counts if "IoU" in label else random.uniform(0.1, 2.0, size=size).astype("float32")
                     update["kwargs"] = {"sample_weight": weight}
             try:
@@ -144,6 +164,12 @@ def make():
                 print("FAILED", label, kind, type(error).__name__, str(error)[:150].replace("\n", " "))
                 continue
             function = any(isinstance(value, dict) and "function" in value for value in spec["args"].values())
-            store.add(f"{label}/{kind}", metric=spec, updates=updates, results=results, config=None if function else config_of(metric),
-                      variables=[{"name": v.name, "shape": list(v.shape)} for v in metric.variables])
+            store.add(
+                f"{label}/{kind}",
+                metric=spec,
+                updates=updates,
+                results=results,
+                config=None if function else config_of(metric),
+                variables=[{"name": v.name, "shape": list(v.shape)} for v in metric.variables],
+            )
     return store

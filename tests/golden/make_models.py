@@ -24,9 +24,14 @@ def make():
     for name, build in MODELS.items():
         keras.utils.clear_session()
         model = build(keras)
-        store.add(f"config/{name}", model=name, config=config_of(model), json=json.loads(model.to_json()),
-                  variables=[{"name": v.name, "path": v.path, "shape": list(v.shape)} for v in model.weights],
-                  layers=[layer.name for layer in model.layers])
+        store.add(
+            f"config/{name}",
+            model=name,
+            config=config_of(model),
+            json=json.loads(model.to_json()),
+            variables=[{"name": v.name, "path": v.path, "shape": list(v.shape)} for v in model.weights],
+            layers=[layer.name for layer in model.layers],
+        )
     for name in FITS:
         keras.utils.clear_session()
         store.add(f"fit/{name}", fit=name, **fit(keras, name))

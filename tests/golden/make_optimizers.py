@@ -37,8 +37,16 @@ case("Adamax", "betas", learning_rate=0.01, beta_1=0.6, beta_2=0.7)
 case("Nadam", "plain", learning_rate=0.01)
 case("Nadam", "betas", learning_rate=0.01, beta_1=0.6, beta_2=0.7)
 case("Ftrl", "plain", learning_rate=0.1)
-case("Ftrl", "all", learning_rate=0.1, l1_regularization_strength=0.01, l2_regularization_strength=0.02,
-     l2_shrinkage_regularization_strength=0.03, beta=0.1, learning_rate_power=-0.4)
+case(
+    "Ftrl",
+    "all",
+    learning_rate=0.1,
+    l1_regularization_strength=0.01,
+    l2_regularization_strength=0.02,
+    l2_shrinkage_regularization_strength=0.03,
+    beta=0.1,
+    learning_rate_power=-0.4,
+)
 case("Lion", "plain", learning_rate=0.01)
 case("Lion", "decay", learning_rate=0.01, beta_1=0.7, weight_decay=0.1)
 case("Lamb", "plain", learning_rate=0.01)
@@ -56,11 +64,24 @@ for name in ["SGD", "Adam", "RMSprop"]:
     case(name, "ema", learning_rate=rate, use_ema=True, ema_momentum=0.8)
     case(name, "ema_overwrite", learning_rate=rate, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=3)
     case(name, "accumulation", learning_rate=rate, gradient_accumulation_steps=3)
-    case(name, "accumulation_all", learning_rate=rate, gradient_accumulation_steps=2, weight_decay=0.05, clipnorm=0.7, use_ema=True,
-         ema_momentum=0.8, ema_overwrite_frequency=2)
+    case(
+        name,
+        "accumulation_all",
+        learning_rate=rate,
+        gradient_accumulation_steps=2,
+        weight_decay=0.05,
+        clipnorm=0.7,
+        use_ema=True,
+        ema_momentum=0.8,
+        ema_overwrite_frequency=2,
+    )
     case(name, "schedule", learning_rate=new("optimizers.schedules.ExponentialDecay", initial_learning_rate=rate, decay_steps=4, decay_rate=0.7))
-    case(name, "schedule_weight_decay", weight_decay=0.05, learning_rate=new(
-        "optimizers.schedules.PiecewiseConstantDecay", boundaries=[3, 7], values=[rate, rate / 2, rate / 5]))
+    case(
+        name,
+        "schedule_weight_decay",
+        weight_decay=0.05,
+        learning_rate=new("optimizers.schedules.PiecewiseConstantDecay", boundaries=[3, 7], values=[rate, rate / 2, rate / 5]),
+    )
     case(name, "loss_scale_factor", learning_rate=rate, loss_scale_factor=8.0)
 case("SGD", "momentum_decay_accumulation", learning_rate=0.1, momentum=0.9, nesterov=True, weight_decay=0.01, gradient_accumulation_steps=4)
 
@@ -105,8 +126,19 @@ def make():
             optimizer.finalize_variable_values(variables)
             final = [np.asarray(v.value) for v in variables]
             by_variable = [np.stack([step[i] for step in steps]) for i in range(len(variables))]
-            store.add(label, optimizer=spec, start=start, gradients=gradients, steps=by_variable, final=final, state=state, state_values=values,
-                      iterations=int(optimizer.iterations), learning_rate=float(np.asarray(optimizer.learning_rate)), config=config_of(optimizer))
+            store.add(
+                label,
+                optimizer=spec,
+                start=start,
+                gradients=gradients,
+                steps=by_variable,
+                final=final,
+                state=state,
+                state_values=values,
+                iterations=int(optimizer.iterations),
+                learning_rate=float(np.asarray(optimizer.learning_rate)),
+                config=config_of(optimizer),
+            )
         except Exception as error:
             print("FAILED", label, type(error).__name__, str(error)[:200])
     for label, spec in SCHEDULES.items():

@@ -11,15 +11,24 @@ def dense(api):
 
 
 def convolution(api):
-    return api.Sequential([
-        api.Input((7, 5, 1)), api.layers.Conv2D(3, 3, activation="relu", padding="same"), api.layers.MaxPooling2D(2),
-        api.layers.BatchNormalization(), api.layers.Flatten(), api.layers.Dense(3, activation="softmax")], name="small_convnet")
+    return api.Sequential(
+        [
+            api.Input((7, 5, 1)),
+            api.layers.Conv2D(3, 3, activation="relu", padding="same"),
+            api.layers.MaxPooling2D(2),
+            api.layers.BatchNormalization(),
+            api.layers.Flatten(),
+            api.layers.Dense(3, activation="softmax"),
+        ],
+        name="small_convnet",
+    )
 
 
 def recurrent(api):
-    return api.Sequential([
-        api.Input((7,), dtype="int32"), api.layers.Embedding(13, 5, mask_zero=True), api.layers.LSTM(3),
-        api.layers.Dense(1, activation="sigmoid")], name="lstm_classifier")
+    return api.Sequential(
+        [api.Input((7,), dtype="int32"), api.layers.Embedding(13, 5, mask_zero=True), api.layers.LSTM(3), api.layers.Dense(1, activation="sigmoid")],
+        name="lstm_classifier",
+    )
 
 
 def branched(api):
@@ -37,8 +46,9 @@ def shared(api):
     hidden = api.layers.Dense(5, use_bias=False, name="hidden")(difference)
     hidden = api.layers.LayerNormalization(name="norm")(hidden)
     hidden = api.layers.Dropout(0.3, name="drop")(hidden)
-    return api.Model([x, y], api.layers.Dense(2, activation="softmax", name="scores")(api.layers.Add(name="sum")([hidden, difference])),
-        name="shared")
+    return api.Model(
+        [x, y], api.layers.Dense(2, activation="softmax", name="scores")(api.layers.Add(name="sum")([hidden, difference])), name="shared"
+    )
 
 
 def nested(api):
@@ -64,8 +74,10 @@ SUMMARIES = {"dense": {}, "convolution": {}, "shared": {}, "branched": {}, "nest
 
 def random_weights(model, random):
     """Weights that differ from zero and one; variances positive; small enough to train on."""
-    return [(random.uniform(0.5, 2.0, size=v.shape) if "variance" in v.name else random.normal(scale=0.4, size=v.shape)).astype("float32")
-            for v in model.weights]
+    return [
+        (random.uniform(0.5, 2.0, size=v.shape) if "variance" in v.name else random.normal(scale=0.4, size=v.shape)).astype("float32")
+        for v in model.weights
+    ]
 
 
 def regression_data(random, n):
@@ -91,16 +103,46 @@ def weights_of(random, n):
 # name: model, data, samples, compile arguments, optimizer (name, arguments), extras of fit
 FITS = {
     "dense_plain": (dense, regression_data, 23, {"loss": "mse", "metrics": ["mae"]}, ("SGD", {"learning_rate": 0.05, "momentum": 0.9}), ()),
-    "dense_sample_weight": (dense, regression_data, 23, {"loss": "mse", "metrics": ["mae"], "weighted_metrics": ["mse"]},
-                            ("Adam", {"learning_rate": 0.01}), ("sample_weight", "validation_weight")),
-    "dense_regularized": (dense, regression_data, 23, {"loss": "huber", "metrics": ["mae", "cosine_similarity"]},
-                          ("RMSprop", {"learning_rate": 0.01}), ("validation", "regularized")),
-    "convolution": (convolution, image_data, 17, {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
-                    ("Adam", {"learning_rate": 0.01}), ("class_weight", "validation")),
-    "recurrent": (recurrent, text_data, 19, {"loss": "binary_crossentropy", "metrics": ["accuracy", "auc"]},
-                  ("Adam", {"learning_rate": 0.02, "clipnorm": 1.0}), ("validation",)),
-    "recurrent_split": (recurrent, text_data, 19, {"loss": "binary_crossentropy", "metrics": ["accuracy"]},
-                        ("AdamW", {"learning_rate": 0.02}), ("validation_split",)),
+    "dense_sample_weight": (
+        dense,
+        regression_data,
+        23,
+        {"loss": "mse", "metrics": ["mae"], "weighted_metrics": ["mse"]},
+        ("Adam", {"learning_rate": 0.01}),
+        ("sample_weight", "validation_weight"),
+    ),
+    "dense_regularized": (
+        dense,
+        regression_data,
+        23,
+        {"loss": "huber", "metrics": ["mae", "cosine_similarity"]},
+        ("RMSprop", {"learning_rate": 0.01}),
+        ("validation", "regularized"),
+    ),
+    "convolution": (
+        convolution,
+        image_data,
+        17,
+        {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]},
+        ("Adam", {"learning_rate": 0.01}),
+        ("class_weight", "validation"),
+    ),
+    "recurrent": (
+        recurrent,
+        text_data,
+        19,
+        {"loss": "binary_crossentropy", "metrics": ["accuracy", "auc"]},
+        ("Adam", {"learning_rate": 0.02, "clipnorm": 1.0}),
+        ("validation",),
+    ),
+    "recurrent_split": (
+        recurrent,
+        text_data,
+        19,
+        {"loss": "binary_crossentropy", "metrics": ["accuracy"]},
+        ("AdamW", {"learning_rate": 0.02}),
+        ("validation_split",),
+    ),
 }
 BATCH, EPOCHS = 5, 3
 
@@ -111,8 +153,13 @@ def fit(api, name):
     random = generator(f"fit/{name}")
     model = make(api)
     if "regularized" in extras:
-        model = api.Sequential([api.Input((5,)), api.layers.Dense(7, activation="tanh", kernel_regularizer=api.regularizers.L2(0.02)),
-                                api.layers.Dense(2, activity_regularizer=api.regularizers.L1(0.03))])
+        model = api.Sequential(
+            [
+                api.Input((5,)),
+                api.layers.Dense(7, activation="tanh", kernel_regularizer=api.regularizers.L2(0.02)),
+                api.layers.Dense(2, activity_regularizer=api.regularizers.L1(0.03)),
+            ]
+        )
     (x, y), (x_held, y_held) = data(random, n), data(random, 11)
     start = random_weights(model, random)
     model.set_weights(start)
@@ -133,9 +180,15 @@ def fit(api, name):
     before = model.evaluate(x_held, y_held, batch_size=BATCH, verbose=0, return_dict=True, **evaluation)
     history = model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, shuffle=False, verbose=0, **options)
     after = model.evaluate(x_held, y_held, batch_size=BATCH, verbose=0, return_dict=True, **evaluation)
-    return {"start": start, "before": {k: float(v) for k, v in before.items()}, "after": {k: float(v) for k, v in after.items()},
-            "history": {k: [float(v) for v in values] for k, values in history.history.items()}, "epochs": list(history.epoch),
-            "prediction": np.asarray(model.predict(x_held, batch_size=BATCH, verbose=0)),
-            "train_on_batch": [float(v) for v in model.train_on_batch(x[:BATCH], y[:BATCH])],
-            "test_on_batch": [float(v) for v in model.test_on_batch(x[:BATCH], y[:BATCH])],
-            "weights": [np.asarray(w) for w in model.get_weights()], "iterations": int(model.optimizer.iterations)}
+    return {
+        "start": start,
+        "before": {k: float(v) for k, v in before.items()},
+        "after": {k: float(v) for k, v in after.items()},
+        "history": {k: [float(v) for v in values] for k, values in history.history.items()},
+        "epochs": list(history.epoch),
+        "prediction": np.asarray(model.predict(x_held, batch_size=BATCH, verbose=0)),
+        "train_on_batch": [float(v) for v in model.train_on_batch(x[:BATCH], y[:BATCH])],
+        "test_on_batch": [float(v) for v in model.test_on_batch(x[:BATCH], y[:BATCH])],
+        "weights": [np.asarray(w) for w in model.get_weights()],
+        "iterations": int(model.optimizer.iterations),
+    }

@@ -102,7 +102,7 @@ class Store:
 
     def _place(self, array):
         dtype, key = array.dtype.name, (array.dtype.name, array.tobytes())
-        if key not in self.seen:                      # equal arrays are stored once
+        if key not in self.seen:  # equal arrays are stored once
             self.seen[key] = self.sizes.get(dtype, 0)
             self.flat.setdefault(dtype, []).append(array.ravel())
             self.sizes[dtype] = self.seen[key] + array.size
@@ -123,7 +123,7 @@ def read(kind):
         if set(tree) == {"array"}:
             dtype, offset, shape = tree["array"]
             size = int(np.prod(shape, dtype=int))
-            return flat[dtype][offset:offset + size].reshape(shape)
+            return flat[dtype][offset : offset + size].reshape(shape)
         if set(tree) == {"tuple"}:
             return tuple(decode(value) for value in tree["tuple"])
         return {key: decode(value) for key, value in tree.items()}

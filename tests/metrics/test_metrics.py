@@ -49,7 +49,7 @@ def recall(y, p, w, threshold=0.5):
 
 
 def best(p, k):
-    return np.where(p >= np.sort(p, -1)[..., -k :][..., :1], p, -np.inf)
+    return np.where(p >= np.sort(p, -1)[..., -k:][..., :1], p, -np.inf)
 
 
 def curve(y, p, w, number):
@@ -362,8 +362,7 @@ def test_interpolated_precision_is_the_integral():
         with np.errstate(invalid="ignore"):
             height = np.where(positives > 0, at / positives, (tp[i] / max(tp[i] + fp[i], 1)))
         area += np.trapezoid(height, at / (tp[0] + fn[0]))
-    close(metrics.AUC(7, "PR")(y, p), area) if tp[-2] == 0 else np.testing.assert_allclose(float(metrics.AUC(7, "PR")(y, p)),
-        area, rtol=1e-3)
+    close(metrics.AUC(7, "PR")(y, p), area) if tp[-2] == 0 else np.testing.assert_allclose(float(metrics.AUC(7, "PR")(y, p)), area, rtol=1e-3)
 
 
 def test_predictions_that_are_not_numbers_mean_no():

@@ -384,8 +384,7 @@ def test_targets_of_several_outputs(eager):
         model.fit(X, Y, verbose=0)
     with raises(
         StructureError,
-        "the targets y needs 2 items, one for each of the outputs ['a', 'b'], got 3.\n"
-        "  fix: pass a dict by output name, or a list of that length",
+        "the targets y needs 2 items, one for each of the outputs ['a', 'b'], got 3.\n  fix: pass a dict by output name, or a list of that length",
     ):
         model.fit(X, [Y, Y, Y], verbose=0)
 

@@ -161,7 +161,7 @@ class MultiHeadAttention(Layer):
             self.kernel_constraint, self.bias_constraint, name=name, dtype=self.dtype_policy,
         )  # fmt: skip
 
-    def build(self, query_shape: tuple, value_shape: tuple, key_shape: tuple | None = None) -> None:
+    def build(self, query_shape: tuple, value_shape: tuple, key_shape: tuple | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  Keras's names
         key_shape = value_shape if key_shape is None else key_shape
         where = f"MultiHeadAttention {self.name!r}"
         if len(key_shape) != len(value_shape) or any(

@@ -32,6 +32,7 @@ class Bidirectional(Layer):
     def __init__(
         self, layer: Layer, merge_mode: str | None = "concat", weights: Any = None, backward_layer: Layer | None = None, **kwargs: Any
     ) -> None:
+        given: Any = layer
         if not isinstance(layer, Layer) or not hasattr(layer, "go_backwards"):
             raise ArgumentTypeError("Bidirectional(layer)", need="a recurrent layer", got=f"{layer!r}")
         if merge_mode not in ("sum", "mul", "ave", "concat", None):
@@ -41,18 +42,20 @@ class Bidirectional(Layer):
         kwargs.setdefault("dtype", layer.dtype_policy)
         super().__init__(weights=weights, **kwargs)
         config = layer.get_config()
-        if layer.return_sequences:
+        if given.return_sequences:
             config["zero_output_for_mask"] = True  # else a merged output would mix steps where one direction has stopped
         self.merge_mode = merge_mode
-        self.forward_layer = type(layer).from_config({**config, "name": f"forward_{config['name'].removeprefix('forward_')}"})
+        self.forward_layer: Any = type(layer).from_config({**config, "name": f"forward_{config['name'].removeprefix('forward_')}"})
         if backward_layer is None:
-            twin = {**config, "go_backwards": not layer.go_backwards, "name": f"backward_{config['name'].removeprefix('forward_')}"}
-            self.backward_layer = type(layer).from_config(twin)
+            twin = {**config, "go_backwards": not given.go_backwards, "name": f"backward_{config['name'].removeprefix('forward_')}"}
+            self.backward_layer: Any = type(layer).from_config(twin)
         else:
             self.backward_layer = type(backward_layer).from_config(backward_layer.get_config())
             if self.backward_layer.go_backwards == self.forward_layer.go_backwards:
                 raise ArgumentError(
-                    "Bidirectional(backward_layer)", need="a layer that goes the other way", got=f"go_backwards={backward_layer.go_backwards} in both"
+                    "Bidirectional(backward_layer)",
+                    need="a layer that goes the other way",
+                    got=f"go_backwards={self.backward_layer.go_backwards} in both",
                 )
         for name in ("return_sequences", "return_state", "stateful"):
             if getattr(self.forward_layer, name) != getattr(self.backward_layer, name):
@@ -61,7 +64,7 @@ class Bidirectional(Layer):
                     need=f"{getattr(self.forward_layer, name)}, as in layer",
                     got=f"{getattr(self.backward_layer, name)}",
                 )
-        self.return_sequences, self.return_state, self.stateful = layer.return_sequences, layer.return_state, layer.stateful
+        self.return_sequences, self.return_state, self.stateful = given.return_sequences, given.return_state, given.stateful
         self.supports_masking = True
 
     @property
@@ -69,7 +72,7 @@ class Bidirectional(Layer):
         """The layer forwards."""
         return self.forward_layer
 
-    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  Keras's names
         for layer in (self.forward_layer, self.backward_layer):
             if not layer.built:
                 layer.build(sequences_shape)

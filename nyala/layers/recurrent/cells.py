@@ -182,8 +182,9 @@ class StackedRNNCells(Layer):
 def call_cell(cell: Any, inputs: Tensor, states: Any, training: bool | None) -> tuple[Tensor, Any]:
     """One step of any cell. It is given its states as a list; those it returns come back in the structure of its state_size."""
     states = list(states) if isinstance(states, (list, tuple)) else [states]
+    like = cell.state_size
     output, after = cell(inputs, states, training=training) if isinstance(cell, Layer) else cell.call(inputs, states)
-    return output, tree.pack_sequence_as(cell.state_size, tree.flatten(after))
+    return output, tree.pack_sequence_as(like, tree.flatten(after))
 
 
 def output_size(cell: Any) -> Any:

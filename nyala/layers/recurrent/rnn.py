@@ -72,7 +72,7 @@ class RNN(Layer):
     def _other_variables(self) -> list[Variable]:
         return [*super()._other_variables(), *(tree.flatten(self.states) if self.states is not None else [])]
 
-    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:
+    def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  Keras's names
         shape = tuple(sequences_shape)
         if len(shape) < 3:
             raise ShapeError(

@@ -31,7 +31,7 @@ class TimeDistributed(Wrapper):
         super().__init__(layer, **kwargs)
         self.supports_masking = True
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, input_shape: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  Keras's names
         shape = tuple(input_shape)
         if len(shape) < 3:
             raise ShapeError(
