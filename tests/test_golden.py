@@ -142,7 +142,7 @@ def test_what_is_there_is_compared():
 
 @pytest.fixture(autouse=True)
 def fresh_names():
-    nyala.utils.clear_session()
+    nyala.utils.clear_session(free_memory=False)  # a collection per test would take most of the time
 
 
 # Layers

@@ -9,7 +9,7 @@ import nyala
 
 @pytest.fixture(autouse=True)
 def fresh_names():
-    nyala.utils.clear_session()
+    nyala.utils.clear_session(free_memory=False)
 
 
 @pytest.fixture
