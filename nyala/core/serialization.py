@@ -62,9 +62,9 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     """Decorator: configs may name this class or function, as "package>name".
 
     >>> @register_keras_serializable("docs")
-    ... class Twice: ...
-    >>> get_registered_name(Twice)
-    'docs>Twice'
+    ... class OfTheDocs: ...
+    >>> get_registered_name(OfTheDocs)
+    'docs>OfTheDocs'
     """
 
     def decorate(target: Any) -> Any:
