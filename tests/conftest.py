@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds for every test."""
+
+import sys
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def sixty_four_bits_end_with_the_test():
+    """A test that asks for float64 turns 64 bits on in JAX for the whole process: they are turned off again."""
+    yield
+    jax = sys.modules.get("jax")
+    if jax is not None and jax.config.jax_enable_x64:
+        jax.config.update("jax_enable_x64", False)
