@@ -26,7 +26,7 @@ class CallbackList(Callback):
         from nyala.callbacks.progbar_logger import ProgbarLogger
 
         super().__init__()
-        given = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
+        given: list[Any] = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
         for callback in given:
             if not isinstance(callback, Callback):
                 what = f"the class {callback.__name__}" if isinstance(callback, type) else type(callback).__name__

@@ -50,7 +50,7 @@ def as_array(value: Any, what: str) -> np.ndarray:
     if hasattr(value, "to_numpy") and not isinstance(value, np.ndarray):
         value = getattr(value, "to_numpy")()  # noqa: B009  a name the checker cannot know
     elif hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
+        value = getattr(value, "detach")().cpu().numpy()  # noqa: B009  as above
     if isinstance(value, (str, bytes, int, float, bool)) or value is None or isinstance(value, type):
         raise _no_data(what, f"{type(value).__name__} {value!r}")
     try:
