@@ -161,12 +161,12 @@ class Runner:
 
     def _dispatch(self, key: tuple, placed: Any, order: Any, start: int, count: int, size: int, offset: int = 0) -> bool:
         """Run `count` steps on consecutive batches of `size` rows, the first at row offset + start * size. True if it was compiled for this."""
-        here = current()
+        here, step = current(), self.step  # the program is kept: it must not hold this runner, whose data would stay with it
 
         def steps(placed: Any, order: Any, start: Any, count: Any, offset: Any) -> Any:
             def one(i: Any) -> Any:
                 row = offset + i * size if isinstance(i, int) else engine.add(offset, engine.multiply(i, size))
-                return self.step(_rows(placed, order, row, size))
+                return step(_rows(placed, order, row, size))
 
             return repeat(one, start, count)
 
