@@ -111,12 +111,13 @@ def _conv_kernel_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
         return jax.linear_transpose(plain, kernel)(g)[0]
     *spatial, inputs, outputs = geometry.kernel_shape
     groups = geometry.groups
-    if groups == 1 and math.prod(spatial) > 1:
+    if groups == 1 and math.prod(spatial) > 1 and inputs > 1:
         return _kernel_gradient_as_correlation(x, g, geometry)
     slices = list(_shifted(_fit(x, geometry.padding), spatial, geometry.strides, geometry.dilation, g.shape[1:-1]))
     g = g.reshape(-1, groups, outputs // groups)  # rows, groups, o
     if groups == 1:
-        return lax.dot_general(slices[0].reshape(-1, inputs), g[:, 0], (((0,), (0,)), ((), ()))).reshape(geometry.kernel_shape)
+        patches = jnp.stack([part.reshape(-1) for part in slices]) if inputs == 1 else slices[0].reshape(-1, inputs).T
+        return lax.dot_general(patches, g[:, 0], (((1,), (0,)), ((), ()))).reshape(geometry.kernel_shape)
     if inputs == 1:  # depthwise: no sum over channels, hence no matmul
         parts = [jnp.sum(part.reshape(-1, groups, 1) * g, axis=0, dtype=g.dtype) for part in slices]
         return jnp.stack(parts).reshape(geometry.kernel_shape)
@@ -234,11 +235,35 @@ def _pool(x: Array, window: Shape, strides: Shape, padding: Padding, neutral: fl
     if not _on_cpu() or max(overlapping, default=0) > LARGEST_UNROLLED_WINDOW or min(counts) <= 0:
         return lax.reduce_window(x, np.asarray(neutral, x.dtype), combine, (1, *window, 1), (1, *strides, 1), [(0, 0), *padding, (0, 0)])
     x = _fit(x, padding, value=neutral)
+    if not overlapping and combine is lax.max and x.size and math.prod(window) <= LARGEST_UNROLLED_WINDOW:
+        return _max_of_tiles(x, tuple(window))
     for axis, (count, k, step) in enumerate(zip(counts, window, strides, strict=True), 1):
         if k != step:
             x = functools.reduce(combine, (lax.slice_in_dim(x, i, i + (count - 1) * step + 1, step, axis) for i in range(k)))
     x = _tiles(x, window, strides, counts)
     return reduce(x, axis=tuple(range(2, 2 * len(window) + 1, 2)))
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _max_of_tiles(x: Array, window: Shape) -> Array:
+    """The largest of each tile. What is not differentiated may become one loop with the convolution before it, which XLA makes of reduce_window only."""
+    return lax.reduce_window(x, np.asarray(_lowest(x.dtype), x.dtype), lax.max, (1, *window, 1), (1, *window, 1), "VALID")
+
+
+@_max_of_tiles.defjvp
+def _max_of_tiles_jvp(window: Shape, primals: tuple[Array], tangents: tuple[Array]) -> tuple[Array, Array]:
+    """The first of the largest in a tile has all of the derivative. Its number is computed once: x is read twice here, and once for the gradient."""
+    (x,), (tangent,) = primals, tangents
+    counts = [size // k for size, k in zip(x.shape[1:-1], window, strict=True)]
+    parts = list(_shifted(x, window, window, (1,) * len(window), counts))
+    largest = functools.reduce(lax.max, parts)
+    first = jnp.full(largest.shape, len(parts) - 1, np.uint8)
+    for i in reversed(range(len(parts) - 1)):
+        first = jnp.where(parts[i] == largest, np.uint8(i), first)
+    axes = tuple(range(2, 2 * len(window) + 1, 2))
+    first = jnp.expand_dims(lax.optimization_barrier(first), axes)
+    numbers = np.arange(len(parts), dtype=np.uint8).reshape([n for k in window for n in (1, k)] + [1])
+    return largest, jnp.sum(jnp.where(first == numbers, _tiles(tangent, window, window, counts), 0), axis=axes, dtype=x.dtype)
 
 
 def _tiles(x: Array, window: Shape, strides: Shape, counts: Sequence[int]) -> Array:

@@ -26,12 +26,14 @@ import numpy as np
 from jax import lax
 
 from nyala.engines import _jax_windows as windows
+from nyala.engines._jax_fast import FAST
 from nyala.engines.protocol import Engine, Shape, Tensor, Tree
 
 __all__ = ["JaxEngine"]
 
 EAGER_STEPS = 128  # so many turns of a loop run in Python, where no trace is active, before one is compiled
 CACHE_BYTES = 2**30  # of the compile cache on disk
+CACHED_SECONDS = 0.1  # what compiles faster is not kept
 INTEGER_POWERS = 64  # up to here a whole exponent means repeated multiplication
 TENSORS = (jax.Array, jax.core.Tracer)
 NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
@@ -57,6 +59,7 @@ class JaxEngine(Engine):
 
     name = "jax"
     compiles = True
+    fast = FAST
 
     def __init__(self) -> None:
         _keep_freed_memory()
@@ -70,7 +73,8 @@ class JaxEngine(Engine):
             return value if same else self.cast(value, dtype or _names[value.dtype])
         if isinstance(value, (list, tuple)) and any(isinstance(leaf, TENSORS) for leaf in jax.tree.leaves(value)):
             return self.asarray(jnp.array(value), dtype)
-        return jnp.asarray(self._own(value, dtype))  # JAX may keep this very memory
+        host = self._own(value, dtype)  # JAX may keep this very memory
+        return jax.device_put(host) if _outside_traces() else jnp.asarray(host)  # jnp.asarray compiles a program for each new shape
 
     def _own(self, value: Any, dtype: str | None) -> np.ndarray:
         """A new array of the host with the values of an array, a scalar or nested lists."""
@@ -118,10 +122,23 @@ class JaxEngine(Engine):
     def compile(self, function: Callable, donate: Sequence[int] = ()) -> Callable:
         if donate:
             warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
-        return jax.jit(function, donate_argnums=tuple(donate))
+        options = _compiler_options()
+        compiled = jax.jit(function, donate_argnums=tuple(donate), compiler_options=options)
+        if options is None:
+            return compiled
+        inner = jax.jit(function)  # JAX takes options only where nothing else is being traced
+
+        @functools.wraps(function)
+        def call(*args: Tree) -> Tree:
+            return (compiled if _outside_traces() else inner)(*args)
+
+        call.eval_shape = compiled.eval_shape  # type: ignore[attr-defined]
+        return call
 
     def eval_shape(self, function: Callable, *args: Tree) -> Tree:
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(tuple(leaf.shape), jnp.dtype(leaf.dtype)), args)
+        if hasattr(function, "eval_shape"):  # compiled; it keeps the trace for its first call
+            return function.eval_shape(*shapes)
         return jax.eval_shape(functools.partial(function), *shapes)
 
     def value_and_grad(self, function: Callable) -> Callable:
@@ -491,6 +508,7 @@ def _keep_freed_memory() -> None:
         library.gnu_get_libc_version  # noqa: B018  another C library has none, and other meanings for the numbers below
         library.mallopt(-4, 0)  # M_MMAP_MAX
         library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
+        library.mallopt(-8, 1)  # M_ARENA_MAX: the other arenas cannot hold blocks beyond 64 MiB, and map those anew each time
 
 
 def _keep_compiled_programs() -> None:
@@ -503,7 +521,23 @@ def _keep_compiled_programs() -> None:
         if os.access(folder, os.W_OK):
             _trim(folder, CACHE_BYTES)
             jax.config.update("jax_compilation_cache_dir", str(folder))
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_SECONDS)
+
+
+@functools.cache
+def _compiler_options() -> dict[str, str] | None:
+    """What XLA is told for CPUs: leave convolutions that stand alone to Eigen, which runs them on all cores; XLA's other library for them,
+    YNNPACK, runs most on one (a convolutional train step takes 1.6 times as long). Versions of XLA that know no such option get none."""
+    if jax.default_backend() != "cpu":
+        return None
+    kept = ("DOT", "REDUCE", "INDIVIDUAL_DOT")
+    options = {"xla_cpu_experimental_ynn_fusion_type": ",".join(f"LIBRARY_FUSION_TYPE_{kind}" for kind in kept)}
+    if jax.__version_info__[:2] != (0, 10):  # not tried: ask
+        try:
+            jax.jit(lambda: np.int32(0), compiler_options=options).lower().compile()
+        except Exception:
+            return None
+    return options
 
 
 def _user_cache() -> pathlib.Path:

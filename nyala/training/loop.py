@@ -83,8 +83,9 @@ class Runner:
 
     def __init__(self, model: Any, mode: str, data: ArrayData | StreamData, step: Callable[[tuple], Any]) -> None:
         self.model, self.mode, self.data, self.step = model, mode, data, step
+        self.results: Callable[[], Any] = model.get_metrics_result
         self.programs: Programs = model._programs
-        self.logs: Any = None  # what the last step returned, if it returns anything
+        self.logs: Any = None  # what the last step returned; results of the metrics if it returns nothing and was compiled
         self.steps = data.steps
         self.resident = isinstance(data, ArrayData) and data.steps > 1 and data.bytes < RESIDENT_BYTES and not model.run_eagerly
         self._placed: Any = None
@@ -106,9 +107,21 @@ class Runner:
         if self.model.run_eagerly:
             self.logs = self.step(to_device(batch))
             return self.logs
-        program = self.programs.get((self.mode, "batch", signature(batch)), self.step, [specs_of(batch)])
+        program = self.programs.get((self.mode, "batch", signature(batch)), self._with_results(self.step), [specs_of(batch)])
         self.logs = program(to_device(batch))
         return self.logs
+
+    def _with_results(self, function: Callable) -> Callable:
+        """The same function; compiled ones return the results of the metrics where it returns nothing: another dispatch for them would cost more."""
+        if not current().compiles:
+            return function
+        results = self.results  # the program is kept: it must not hold this runner, whose data would stay with it
+
+        def call(*args: Any) -> Any:
+            logs = function(*args)
+            return results() if logs is None else logs
+
+        return call
 
     def _streamed_epoch(self, each: int, before: Callable[[int], Any]) -> Iterator[tuple[int, int]]:
         first = done = 0
@@ -161,7 +174,7 @@ class Runner:
 
     def _dispatch(self, key: tuple, placed: Any, order: Any, start: int, count: int, size: int, offset: int = 0) -> bool:
         """Run `count` steps on consecutive batches of `size` rows, the first at row offset + start * size. True if it was compiled for this."""
-        here, step = current(), self.step  # the program is kept: it must not hold this runner, whose data would stay with it
+        here, step = current(), self.step
 
         def steps(placed: Any, order: Any, start: Any, count: Any, offset: Any) -> Any:
             def one(i: Any) -> Any:
@@ -173,7 +186,7 @@ class Runner:
         if here.compiles:
             fresh = (here.name, *key) not in self.programs.table
             scalar = Spec((), "int32")
-            program = self.programs.get(key, steps, [specs_of(placed), None if order is None else specs_of(order), scalar, scalar, scalar])
+            program = self.programs.get(key, self._with_results(steps), [specs_of(placed), None if order is None else specs_of(order), scalar, scalar, scalar])
             self.logs = program(placed, order, *(np.int32(n) for n in (start, count, offset)))
             here.block([v.stored() for v in program.written[:1]])  # type: ignore[attr-defined]
             return fresh
