@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from nyala.engines import _jax_recurrence as recurrence
+
 
 @jax.custom_jvp
 def _max_with_zero(x: Array) -> Array:
@@ -31,4 +33,4 @@ def _relu(x: Array) -> Any:
     return NotImplemented if x.dtype == bool else _max_with_zero(x)
 
 
-FAST: dict[str, Callable] = {"relu": _relu}
+FAST: dict[str, Callable] = {"relu": _relu, "lstm_sequence": recurrence.lstm, "gru_sequence": recurrence.gru}

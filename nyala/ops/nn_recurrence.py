@@ -122,9 +122,12 @@ def _columns(x: Tensor, number: int) -> list[Tensor]:
     return [engine.slice(x, (*zeros, i * size), (*before, (i + 1) * size), ones) for i in range(number)]
 
 
-def _sequence(step: Callable, projected: Tensor, states: Sequence[Tensor], mask: Tensor | None, go_backwards: bool) -> tuple[Tensor, ...]:
-    """All outputs, which are the first state, and the last states, from time-major scans without a probe."""
-    times = _swap(projected)
+def _sequence(
+    step: Callable, inputs: Tensor, kernel: Tensor, bias: Tensor | None, states: Sequence[Tensor], mask: Tensor | None, go_backwards: bool
+) -> tuple[Tensor, ...]:
+    """All outputs, which are the first state, and the last states, from time-major scans without a probe. The inputs of all times go through one product."""
+    times = engine.matmul(_swap(inputs), kernel)  # t b gates
+    times = times if bias is None else engine.add(times, bias)
     xs = (times,) if mask is None else (times, _swap(mask))
 
     def turn(carry: tuple, now: tuple) -> tuple[tuple, tuple]:
@@ -139,10 +142,12 @@ def _sequence(step: Callable, projected: Tensor, states: Sequence[Tensor], mask:
 
 @op
 def lstm_sequence(
-    projected: Tensor,
+    inputs: Tensor,
     hidden: Tensor,
     cell: Tensor,
+    kernel: Tensor,
     recurrent_kernel: Tensor,
+    bias: Tensor | None = None,
     mask: Tensor | None = None,
     go_backwards: bool = False,
     activation: Activation = "tanh",
@@ -151,15 +156,16 @@ def lstm_sequence(
     """A long short-term memory over time: all hidden states (b, t, u), the last one, and the last cell state.
 
     Args:
-        projected: (b, t, 4 u), inputs times kernel plus bias, for the gates i, f, the candidate c and the gate o.
+        inputs: (b, t, d).
         hidden, cell: (b, u), first states.
-        recurrent_kernel: (u, 4 u), columns in the same order.
+        kernel: (d, 4 u), columns for the gates i, f, the candidate c and the gate o.
+        recurrent_kernel, bias: (u, 4 u) and (4 u,), in the same order.
         mask: (b, t) bool; where it is False the states stay.
         go_backwards: from the last time to the first; outputs come in that order.
 
     Source: Hochreiter, Schmidhuber 1997, Long short-term memory; Gers, Schmidhuber, Cummins 2000 for the gate f.
 
-    >>> outputs, hidden, cell = lstm_sequence([[[0.0, 0.0, 0.0, 0.0]]], [[0.0]], [[2.0]], [[0.0, 0.0, 0.0, 0.0]])
+    >>> outputs, hidden, cell = lstm_sequence([[[3.0]]], [[0.0]], [[2.0]], [[0.0, 0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0, 0.0]])
     >>> cell.tolist(), hidden.tolist()
     ([[1.0]], [[0.3807971]])
     """
@@ -170,14 +176,16 @@ def lstm_sequence(
         c = engine.add(engine.multiply(gate(f), c), engine.multiply(gate(i), act(candidate)))
         return engine.multiply(gate(o), act(c)), c
 
-    return _sequence(step, projected, (hidden, cell), mask, go_backwards)  # type: ignore[return-value]
+    return _sequence(step, inputs, kernel, bias, (hidden, cell), mask, go_backwards)  # type: ignore[return-value]
 
 
 @op
 def gru_sequence(
-    projected: Tensor,
+    inputs: Tensor,
     hidden: Tensor,
+    kernel: Tensor,
     recurrent_kernel: Tensor,
+    bias: Tensor | None = None,
     recurrent_bias: Tensor | None = None,
     mask: Tensor | None = None,
     go_backwards: bool = False,
@@ -188,17 +196,18 @@ def gru_sequence(
     """Gated recurrent units over time: all hidden states (b, t, u), and the last one.
 
     Args:
-        projected: (b, t, 3 u), inputs times kernel plus bias, for the gates z, r and the candidate h.
+        inputs: (b, t, d).
         hidden: (b, u), first state.
+        kernel: (d, 3 u), columns for the gates z, r and the candidate h.
         recurrent_kernel: (u, 3 u), columns in the same order.
-        recurrent_bias: (3 u,), used with reset_after.
+        bias, recurrent_bias: (3 u,), added to the products with the kernels; the second one is used with reset_after.
         mask: (b, t) bool; where it is False the state stays.
         go_backwards: from the last time to the first; outputs come in that order.
         reset_after: whether the gate r is applied after the product with the recurrent kernel, or before.
 
     Source: Cho and others 2014, Learning phrase representations using RNN encoder-decoder for statistical machine translation.
 
-    >>> outputs, hidden = gru_sequence([[[0.0, 0.0, 0.0]]], [[2.0]], [[0.0, 0.0, 0.0]])
+    >>> outputs, hidden = gru_sequence([[[3.0]]], [[2.0]], [[0.0, 0.0, 0.0]], [[0.0, 0.0, 0.0]])
     >>> hidden.tolist()
     [[1.0]]
     """
@@ -224,4 +233,4 @@ def gru_sequence(
             candidate = act(engine.add(x_h, engine.matmul(engine.multiply(r, h), split["candidate"])))
         return (engine.add(candidate, engine.multiply(z, engine.subtract(h, candidate))),)
 
-    return _sequence(step, projected, (hidden,), mask, go_backwards)  # type: ignore[return-value]
+    return _sequence(step, inputs, kernel, bias, (hidden,), mask, go_backwards)  # type: ignore[return-value]

@@ -32,6 +32,15 @@ def _normalization(random: Random, *shape: int) -> tuple:
     return _normal(random, *shape) + 1.5, _normal(random, shape[-1]), _normal(random, shape[-1])
 
 
+def _recurrence(random: Random, gates: int, states: int, *biases: int) -> tuple:
+    """Inputs (2, 5, 3) and first states and weights for 4 units."""
+    weights = _normal(random, 3, gates * 4) / 2, _normal(random, 4, gates * 4) / 2
+    return _normal(random, 2, 5, 3), *(_normal(random, 2, 4) for _ in range(states)), *weights, *(_normal(random, size) for size in biases)
+
+
+SEEN = np.array([[True, False, True, True, False], [False, True, True, False, True]])
+
+
 def _attention(random: Random, **options: object) -> tuple[tuple, dict]:
     return (_normal(random, 2, 5, 3, 7), _normal(random, 2, 11, 3, 7), _normal(random, 2, 11, 3, 7)), options
 
@@ -61,6 +70,21 @@ CASES: dict[str, list[Case]] = {
         lambda random: ((_normal(random, 2, 11, 4), _normal(random, 3, 2, 6)), {"strides": 2, "padding": "valid", "data_format": "channels_last"}),
         lambda random: ((_normal(random, 2, 3, 7, 5), _normal(random, 3, 3, 3, 2)),
         {"padding": "valid", "data_format": "channels_first", "dilation_rate": 2}),
+    ],
+    "lstm_sequence": [
+        lambda random: (_recurrence(random, 4, 2), {}),
+        lambda random: (_recurrence(random, 4, 2, 16), {"go_backwards": True}),
+        lambda random: ((*_recurrence(random, 4, 2, 16), SEEN), {}),
+        lambda random: ((*_recurrence(random, 4, 2, 16), SEEN), {"go_backwards": True}),
+        lambda random: (_recurrence(random, 4, 2, 16), {"activation": "sigmoid", "recurrent_activation": "tanh"}),
+    ],
+    "gru_sequence": [
+        lambda random: (_recurrence(random, 3, 1), {}),
+        lambda random: (_recurrence(random, 3, 1, 12), {"go_backwards": True}),
+        lambda random: (_recurrence(random, 3, 1, 12, 12), {}),
+        lambda random: ((*_recurrence(random, 3, 1, 12, 12), SEEN), {}),
+        lambda random: ((*_recurrence(random, 3, 1, 12, 12), SEEN), {"go_backwards": True}),
+        lambda random: (_recurrence(random, 3, 1, 12), {"reset_after": False}),
     ],
     "dot_product_attention": [
         _attention,

@@ -22,55 +22,54 @@ def loop(step, projected, states, mask, go_backwards):
     return (np.stack(outputs, 1), *states)
 
 
-def lstm(projected, hidden, cell, kernel, mask=None, go_backwards=False):
+def lstm(inputs, hidden, cell, kernel, recurrent_kernel, bias=None, mask=None, go_backwards=False):
     def step(x, h, c):
-        i, f, g, o = np.split(x + h @ kernel, 4, -1)
+        i, f, g, o = np.split(x + h @ recurrent_kernel, 4, -1)
         c = expit(f) * c + expit(i) * np.tanh(g)
         return expit(o) * np.tanh(c), c
 
-    return loop(step, projected, [hidden, cell], mask, go_backwards)
+    return loop(step, inputs @ kernel + (0 if bias is None else bias), [hidden, cell], mask, go_backwards)
 
 
-def gru(projected, hidden, kernel, bias=None, mask=None, go_backwards=False, reset_after=True):
+def gru(inputs, hidden, kernel, recurrent_kernel, bias=None, recurrent_bias=None, mask=None, go_backwards=False, reset_after=True):
     def step(x, h):
-        (xz, xr, xh), (uz, ur, uh) = np.split(x, 3, -1), np.split(kernel, 3, -1)
-        bz, br, bh = np.split(np.zeros(kernel.shape[1]) if bias is None else bias, 3)
+        (xz, xr, xh), (uz, ur, uh) = np.split(x, 3, -1), np.split(recurrent_kernel, 3, -1)
+        bz, br, bh = np.split(np.zeros(kernel.shape[1]) if recurrent_bias is None else recurrent_bias, 3)
         z, r = expit(xz + h @ uz + bz), expit(xr + h @ ur + br)
         candidate = np.tanh(xh + (r * (h @ uh + bh) if reset_after else (r * h) @ uh))
         return [z * h + (1 - z) * candidate]
 
-    return loop(step, projected, [hidden], mask, go_backwards)
+    return loop(step, inputs @ kernel + (0 if bias is None else bias), [hidden], mask, go_backwards)
 
+
+LSTM = [normal(2, 5, 7), normal(2, 3), normal(2, 3), normal(7, 12), normal(3, 12)]
+GRU = [normal(2, 5, 7), normal(2, 3), normal(7, 9), normal(3, 9)]
 
 ROWS = [
     Row(
         lstm_sequence,
         lstm,
-        [normal(2, 5, 12), normal(2, 3), normal(2, 3), normal(3, 12)],
+        LSTM,
         [{}, {"go_backwards": True}],
         takes="",
         more=[
-            ([normal(2, 5, 12), normal(2, 3), normal(2, 3), normal(3, 12), bools(2, 5)], {}),
-            ([normal(2, 5, 12), normal(2, 3), normal(2, 3), normal(3, 12), bools(2, 5)], {"go_backwards": True}),
+            ([*LSTM, normal(12)], {}),
+            ([*LSTM, normal(12), bools(2, 5)], {}),
+            ([*LSTM, None, bools(2, 5)], {"go_backwards": True}),
         ],
-        errors=[
-            (
-                [normal(2, 5, 12), normal(2, 3), normal(2, 3), normal(3, 12)],
-                {"activation": "swish"},
-                "activation needs a function, 'tanh' or 'sigmoid', got 'swish'.",
-            )
-        ],
+        errors=[(LSTM, {"activation": "swish"}, "activation needs a function, 'tanh' or 'sigmoid', got 'swish'.")],
     ),
     Row(
         gru_sequence,
         gru,
-        [normal(2, 5, 9), normal(2, 3), normal(3, 9), normal(9)],
+        GRU,
         [{}, {"go_backwards": True}],
         takes="",
         more=[
-            ([normal(2, 5, 9), normal(2, 3), normal(3, 9), normal(9), bools(2, 5)], {}),
-            ([normal(2, 5, 9), normal(2, 3), normal(3, 9), None, bools(2, 5)], {"go_backwards": True}),
-            ([normal(2, 5, 9), normal(2, 3), normal(3, 9)], {"reset_after": False}),
+            ([*GRU, normal(9), normal(9)], {}),
+            ([*GRU, normal(9), normal(9), bools(2, 5)], {}),
+            ([*GRU, None, normal(9), bools(2, 5)], {"go_backwards": True}),
+            ([*GRU, normal(9), None], {"reset_after": False}),
         ],
     ),
 ]

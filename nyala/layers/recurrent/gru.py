@@ -157,10 +157,8 @@ class GRU(KnownRNN):
         if x is None:
             return super().inner_loop(sequences, initial_state, mask, training)
         input_bias, recurrent_bias = cell.biases()
-        projected = ops.matmul(x, cell.kernel)  # b t 3u
-        projected = projected if input_bias is None else ops.add(projected, input_bias)
         outputs, h = gru_sequence(
-            projected, initial_state, cell.recurrent_kernel, recurrent_bias, mask, self.go_backwards, cell.reset_after,
+            x, initial_state, cell.kernel, cell.recurrent_kernel, input_bias, recurrent_bias, mask, self.go_backwards, cell.reset_after,
             known(cell.activation), known(cell.recurrent_activation),
         )  # fmt: skip
         return h, self._finish(outputs, _along(mask, self.go_backwards)), h

@@ -150,11 +150,10 @@ class LSTM(KnownRNN):
         x = self.fused_inputs(sequences, initial_state, training)
         if x is None:
             return super().inner_loop(sequences, initial_state, mask, training)
-        projected = ops.matmul(x, cell.kernel)  # b t 4u
-        projected = projected if cell.bias is None else ops.add(projected, cell.bias)
         outputs, h, c = lstm_sequence(
-            projected, *initial_state, cell.recurrent_kernel, mask, self.go_backwards, known(cell.activation), known(cell.recurrent_activation)
-        )
+            x, *initial_state, cell.kernel, cell.recurrent_kernel, cell.bias, mask, self.go_backwards,
+            known(cell.activation), known(cell.recurrent_activation),
+        )  # fmt: skip
         return h, self._finish(outputs, _along(mask, self.go_backwards)), [h, c]
 
 

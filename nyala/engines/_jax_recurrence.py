@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""LSTM and GRU over time for the JAX engine, with gradients of their own.
+
+The loops hold what must be done step by step and nothing else: the inputs of all times go through one product before, and the gradients of all weights
+come from one product over all times after, out of gates that the forward loop kept. JAX's own gradient of such a loop forms one small product per step
+and weight. Sigmoids are computed as (1 + tanh(z / 2)) / 2, so that all gates of a step are one tanh.
+Start at lstm. Shapes: t times, b sequences, d inputs, u units.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+Pair = tuple[Array, Array]
+
+
+def lstm(
+    inputs: Array,
+    hidden: Array,
+    cell: Array,
+    kernel: Array,
+    recurrent_kernel: Array,
+    bias: Array | None = None,
+    mask: Array | None = None,
+    go_backwards: bool = False,
+    activation: Any = "tanh",
+    recurrent_activation: Any = "sigmoid",
+) -> Any:
+    """The shortcut for lstm_sequence."""
+    if not _fits(activation, recurrent_activation, inputs, hidden, cell, kernel, recurrent_kernel, bias):
+        return NotImplemented
+    x, bias, seen = _prepared(inputs, kernel, bias, mask)
+    outputs, hidden, cell = _lstm(x, hidden, cell, kernel, recurrent_kernel, bias, seen, bool(go_backwards))
+    return _finished(outputs, go_backwards), hidden, cell
+
+
+def gru(
+    inputs: Array,
+    hidden: Array,
+    kernel: Array,
+    recurrent_kernel: Array,
+    bias: Array | None = None,
+    recurrent_bias: Array | None = None,
+    mask: Array | None = None,
+    go_backwards: bool = False,
+    reset_after: bool = True,
+    activation: Any = "tanh",
+    recurrent_activation: Any = "sigmoid",
+) -> Any:
+    """The shortcut for gru_sequence."""
+    if not reset_after or not _fits(activation, recurrent_activation, inputs, hidden, kernel, recurrent_kernel, bias, recurrent_bias):
+        return NotImplemented
+    x, bias, seen = _prepared(inputs, kernel, bias, mask)
+    recurrent_bias = jnp.zeros_like(bias) if recurrent_bias is None else recurrent_bias
+    outputs, hidden = _gru(x, hidden, kernel, recurrent_kernel, bias, recurrent_bias, seen, bool(go_backwards))
+    return _finished(outputs, go_backwards), hidden
+
+
+def _fits(activation: Any, recurrent_activation: Any, inputs: Array, *others: Array | None) -> bool:
+    dtypes = {x.dtype for x in (inputs, *others) if x is not None}
+    return activation == "tanh" and recurrent_activation == "sigmoid" and dtypes <= {inputs.dtype} <= {np.dtype("float32"), np.dtype("float64")}
+
+
+def _prepared(inputs: Array, kernel: Array, bias: Array | None, mask: Array | None) -> tuple[Array, Array, Array | None]:
+    """Inputs (t, b, d), a bias, and the mask as (t, b, 1)."""
+    bias = jnp.zeros(kernel.shape[1], kernel.dtype) if bias is None else bias
+    return jnp.swapaxes(inputs, 0, 1), bias, None if mask is None else mask.T[:, :, None]
+
+
+def _finished(outputs: Array, go_backwards: bool) -> Array:
+    """Outputs (b, t, u) in the order in which they were made."""
+    return jnp.swapaxes(lax.rev(outputs, (0,)) if go_backwards else outputs, 0, 1)
+
+
+def _before(first: Array, states: Array, go_backwards: bool) -> Array:
+    """The state before each step."""
+    parts = (states[1:], first[None]) if go_backwards else (first[None], states[:-1])
+    return jnp.concatenate(parts)
+
+
+def _over_all_times(x: Array, dz: Array, weights: Array) -> tuple[Array, Array, Array]:
+    """Gradients of x @ weights + bias: of x, of the weights, of the bias."""
+    flat = dz.reshape(-1, dz.shape[-1])
+    return (flat @ weights.T).reshape(x.shape), x.reshape(-1, x.shape[-1]).T @ flat, jnp.sum(flat, axis=0)
+
+
+def _sigmoid(z: Array) -> Array:
+    return 0.5 * jnp.tanh(0.5 * z) + 0.5
+
+
+# LSTM: z = x K + h R + b for i, f, g, o;  c' = f c + i g;  h' = o tanh(c') --------------------------------------------------------------------------
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(7,))
+def _lstm(x: Array, h: Array, c: Array, kernel: Array, recurrent: Array, bias: Array, seen: Array | None, go_backwards: bool) -> tuple[Array, ...]:
+    return _lstm_forward(x, h, c, kernel, recurrent, bias, seen, go_backwards)[0]
+
+
+def _lstm_forward(
+    x: Array, h: Array, c: Array, kernel: Array, recurrent: Array, bias: Array, seen: Array | None, go_backwards: bool
+) -> tuple[tuple[Array, ...], tuple]:
+    units = h.shape[-1]
+    half = np.repeat(np.asarray([0.5, 0.5, 1, 0.5], x.dtype), units)  # all gates but the candidate are sigmoids
+
+    def step(state: Pair, now: tuple) -> tuple[Pair, tuple]:
+        (h, c), (z, seen) = state, now
+        gates = jnp.tanh((z + h @ recurrent) * half) * half + (1 - half)
+        i, f, g, o = jnp.split(gates, 4, axis=-1)
+        new = f * c + i * g
+        out = o * jnp.tanh(new)
+        if seen is not None:
+            out, new = jnp.where(seen, out, h), jnp.where(seen, new, c)
+        return (out, new), (out, new, gates)
+
+    last, (outputs, cells, gates) = lax.scan(step, (h, c), (x @ kernel + bias, seen), reverse=go_backwards)
+    return (outputs, *last), (x, h, c, kernel, recurrent, seen, outputs, cells, gates)
+
+
+def _lstm_backward(go_backwards: bool, saved: tuple, upstream: tuple[Array, ...]) -> tuple:
+    x, h, c, kernel, recurrent, seen, outputs, cells, gates = saved
+    d_outputs, dh, dc = upstream
+    turned = lax.optimization_barrier(recurrent.T)
+
+    def step(state: Pair, now: tuple) -> tuple[Pair, Array]:
+        (dh, dc), (d_output, seen, gates, cell, before) = state, now
+        dh = dh + d_output
+        kept = None if seen is None else (jnp.where(seen, 0, dh), jnp.where(seen, 0, dc))
+        if seen is not None:
+            dh, dc = jnp.where(seen, dh, 0), jnp.where(seen, dc, 0)
+        i, f, g, o = jnp.split(gates, 4, axis=-1)
+        squashed = jnp.tanh(cell)
+        dc = dc + dh * o * (1 - squashed * squashed)
+        dz = jnp.concatenate([dc * g * i * (1 - i), dc * before * f * (1 - f), dc * i * (1 - g * g), dh * squashed * o * (1 - o)], axis=-1)
+        earlier = (dz @ turned, dc * f)
+        return earlier if kept is None else (earlier[0] + kept[0], earlier[1] + kept[1]), dz
+
+    columns = (d_outputs, seen, gates, cells, _before(c, cells, go_backwards))
+    (dh, dc), dz = lax.scan(step, (dh, dc), columns, reverse=not go_backwards)
+    dx, d_kernel, d_bias = _over_all_times(x, dz, kernel)
+    _, d_recurrent, _ = _over_all_times(_before(h, outputs, go_backwards), dz, recurrent)
+    return dx, dh, dc, d_kernel, d_recurrent, d_bias, None
+
+
+_lstm.defvjp(_lstm_forward, _lstm_backward)
+
+
+# GRU: z, r = sigmoid(x K + h R + both biases);  n = tanh(x K + b + r (h R + b'));  h' = n + z (h - n) ---------------------------------------------
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(7,))
+def _gru(
+    x: Array, h: Array, kernel: Array, recurrent: Array, bias: Array, recurrent_bias: Array, seen: Array | None, go_backwards: bool
+) -> tuple[Array, ...]:
+    return _gru_forward(x, h, kernel, recurrent, bias, recurrent_bias, seen, go_backwards)[0]
+
+
+def _gru_forward(
+    x: Array, h: Array, kernel: Array, recurrent: Array, bias: Array, recurrent_bias: Array, seen: Array | None, go_backwards: bool
+) -> tuple[tuple[Array, ...], tuple]:
+    units = h.shape[-1]
+
+    def step(h: Array, now: tuple) -> tuple[Array, tuple]:
+        outer, seen = now
+        inner = h @ recurrent + recurrent_bias
+        gates = _sigmoid(outer[:, : 2 * units] + inner[:, : 2 * units])
+        z, r = jnp.split(gates, 2, axis=-1)
+        inner = inner[:, 2 * units :]
+        n = jnp.tanh(outer[:, 2 * units :] + r * inner)
+        out = n + z * (h - n)
+        out = out if seen is None else jnp.where(seen, out, h)
+        return out, (out, gates, n, inner)
+
+    last, (outputs, gates, candidates, inner) = lax.scan(step, h, (x @ kernel + bias, seen), reverse=go_backwards)
+    return (outputs, last), (x, h, kernel, recurrent, seen, outputs, gates, candidates, inner)
+
+
+def _gru_backward(go_backwards: bool, saved: tuple, upstream: tuple[Array, ...]) -> tuple:
+    x, h, kernel, recurrent, seen, outputs, gates, candidates, inner = saved
+    d_outputs, dh = upstream
+    turned = lax.optimization_barrier(recurrent.T)
+
+    def step(dh: Array, now: tuple) -> tuple[Array, Pair]:
+        d_output, seen, gates, n, inner, before = now
+        dh = dh + d_output
+        kept = None if seen is None else jnp.where(seen, 0, dh)
+        dh = dh if seen is None else jnp.where(seen, dh, 0)
+        z, r = jnp.split(gates, 2, axis=-1)
+        d_gate, d_candidate = dh * (before - n) * z * (1 - z), dh * (1 - z) * (1 - n * n)
+        d_reset = d_candidate * inner * r * (1 - r)
+        d_inner = jnp.concatenate([d_gate, d_reset, d_candidate * r], axis=-1)
+        earlier = d_inner @ turned + dh * z
+        return earlier if kept is None else earlier + kept, (d_inner, d_candidate)
+
+    before = _before(h, outputs, go_backwards)
+    dh, (d_inner, d_candidate) = lax.scan(step, dh, (d_outputs, seen, gates, candidates, inner, before), reverse=not go_backwards)
+    d_outer = jnp.concatenate([d_inner[..., : 2 * h.shape[-1]], d_candidate], axis=-1)
+    dx, d_kernel, d_bias = _over_all_times(x, d_outer, kernel)
+    _, d_recurrent, d_recurrent_bias = _over_all_times(before, d_inner, recurrent)
+    return dx, dh, d_kernel, d_recurrent, d_bias, d_recurrent_bias, None
+
+
+_gru.defvjp(_gru_forward, _gru_backward)
