@@ -71,6 +71,35 @@ def set_image_data_format(data_format: str) -> None:
     _settings()["image_data_format"] = standardize_data_format(data_format)
 
 
+_limits: dict[str, int | None] = {"max_epochs": None, "max_steps_per_epoch": None}
+
+
+def max_epochs() -> int | None:
+    """The last epoch that fit runs, whatever it is told; None for no limit."""
+    return _limits["max_epochs"]
+
+
+def set_max_epochs(max_epochs: int | None) -> None:
+    """Let fit run no more epochs than this, for quick trials of long programs; None takes the limit away."""
+    _limits["max_epochs"] = _limit("set_max_epochs(max_epochs)", max_epochs)
+
+
+def max_steps_per_epoch() -> int | None:
+    """How many batches fit, evaluate and predict take at most; None for no limit."""
+    return _limits["max_steps_per_epoch"]
+
+
+def set_max_steps_per_epoch(max_steps_per_epoch: int | None) -> None:
+    """Let fit, evaluate and predict take no more batches than this in an epoch; None takes the limit away."""
+    _limits["max_steps_per_epoch"] = _limit("set_max_steps_per_epoch(max_steps_per_epoch)", max_steps_per_epoch)
+
+
+def _limit(where: str, value: int | None) -> int | None:
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ArgumentError(where, need="an integer from 1, or None", got=repr(value))
+    return value
+
+
 def standardize_data_format(data_format: str | None) -> str:
     """The given format, or the default for None; anything else is refused.
 

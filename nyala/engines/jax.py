@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import math
 import os
 import pathlib
 import sys
@@ -328,7 +329,12 @@ class JaxEngine(Engine):
 
     # Contractions and windows -------------------------------------------------------------------------------------------------------
 
-    matmul = staticmethod(jnp.matmul)
+    def matmul(self, x: Tensor, y: Tensor) -> Tensor:
+        if x.ndim > 2 and y.ndim == 2 and x.dtype == y.dtype and x.shape[-1] == y.shape[0]:  # one product of rows, whose gradients are such ones, too
+            rows = lax.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+            return lax.reshape(jnp.matmul(rows, y), (*x.shape[:-1], y.shape[1]))
+        return jnp.matmul(x, y)
+
     einsum = staticmethod(jnp.einsum)
     conv = staticmethod(windows.conv)
     conv_input_gradient = staticmethod(windows.conv_input_gradient)

@@ -7,6 +7,7 @@ Start at as_data. A batch is a tuple (x,), (x, y) or (x, y, sample_weight) of tr
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -176,7 +177,7 @@ class ArrayData:
             sample_weight = weighted(sample_weight, class_weights(y, class_weight))
         self.parts = (x,) if y is None and sample_weight is None else (x, y) if sample_weight is None else (x, y, sample_weight)
         self.shuffle, self.wanted_steps = bool(shuffle), steps
-        self.steps = -(-self.rows // self.batch_size) if steps is None else min(steps, -(-self.rows // self.batch_size))
+        self.steps = min(-(-self.rows // self.batch_size), *(n for n in (steps, config.max_steps_per_epoch()) if n is not None), sys.maxsize)
         self._random = seeds.host_generator(seeds.draw_seed()) if self.shuffle else None
 
     @property
@@ -210,6 +211,8 @@ class StreamData:
         self.once = not self.indexed and (inspect.isgenerator(stream) or (hasattr(source, "__next__") and iter(source) is source))
         known = len(source) if hasattr(source, "__len__") else getattr(source, "num_batches", None)
         self.steps: int | None = steps if steps is not None else known or None  # 0 batches: found out, and refused, by asking for one
+        self.limit = config.max_steps_per_epoch() or sys.maxsize
+        self.steps = self.steps and min(self.steps, self.limit)
         self._iterator: Iterator | None = None
         self._random = seeds.host_generator(seeds.draw_seed()) if shuffle and self.indexed else None
 
@@ -227,7 +230,7 @@ class StreamData:
             self.source.on_epoch_begin()
         self.epoch += 1
         done = 0
-        while self.steps is None or done < self.steps:
+        while done < self.limit and (self.steps is None or done < self.steps):
             batch = next(self._iterator, None)
             if batch is None and self.steps is not None and not self.once:
                 self._iterator = self._start()

@@ -68,6 +68,8 @@ class Programs:
     def __init__(self) -> None:
         self.table: dict[tuple, Callable] = {}
         self.seconds: dict[tuple, float] = {}  # per step, as measured
+        self.row_wise: bool | None = None  # see prediction.py
+        self.direct: dict[tuple, Callable] = {}  # by engine, shape and dtype of one host array
 
     def get(self, key: tuple, function: Callable, specs: list) -> Callable:
         """The program for this key; eager engines run the function itself."""
@@ -76,6 +78,12 @@ class Programs:
         if key not in self.table:
             self.table[key] = Program(here, function, specs) if here.compiles else here.compile(function)
         return self.table[key]
+
+    def remember(self, x: Any, key: tuple) -> None:
+        """Find the program for this key by the host array x alone from now on, if engines that compile may take it as it is."""
+        here = current()
+        if here.compiles and isinstance(x, np.ndarray) and here.canonical_dtype(x.dtype.name) == x.dtype.name:
+            self.direct[here, x.shape, x.dtype] = self.table[here.name, *key]
 
 
 class Runner:
@@ -186,7 +194,8 @@ class Runner:
         if here.compiles:
             fresh = (here.name, *key) not in self.programs.table
             scalar = Spec((), "int32")
-            program = self.programs.get(key, self._with_results(steps), [specs_of(placed), None if order is None else specs_of(order), scalar, scalar, scalar])
+            specs = [specs_of(placed), None if order is None else specs_of(order), scalar, scalar, scalar]
+            program = self.programs.get(key, self._with_results(steps), specs)
             self.logs = program(placed, order, *(np.int32(n) for n in (start, count, offset)))
             here.block([v.stored() for v in program.written[:1]])  # type: ignore[attr-defined]
             return fresh

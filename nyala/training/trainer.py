@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nyala.core import tree
+from nyala.core import config, tree
 from nyala.core.errors import ArgumentError, ArgumentTypeError, DTypeError, StateError
 from nyala.core.op import convert
 from nyala.core.transforms import discover, value_and_grad
@@ -20,7 +20,8 @@ from nyala.engines import current, engine
 from nyala.training import data as data_module
 from nyala.training.data import ArrayData, as_data, unpack_x_y_sample_weight
 from nyala.training.diagnosis import explain_nan
-from nyala.training.loop import Programs, Runner, signature, specs_of, to_device
+from nyala.training.loop import Programs, Runner, specs_of
+from nyala.training.prediction import joined, predict_arrays, predict_batch
 
 if TYPE_CHECKING:  # a Trainer is always mixed into a Layer
     from nyala.layers.layer import Layer as Trained
@@ -290,6 +291,7 @@ class Trainer(Trained):
         for name, value in (("epochs", epochs), ("initial_epoch", initial_epoch)):
             if not isinstance(value, (int, np.integer)) or value < 0:
                 raise ArgumentError(f"fit({name})", need="an integer of at least 0", got=repr(value))
+        epochs = min(epochs, config.max_epochs() or epochs)
         if not isinstance(validation_freq, (list, tuple, set)) and (not isinstance(validation_freq, (int, np.integer)) or validation_freq < 1):
             raise ArgumentError("fit(validation_freq)", need="an integer of at least 1, or a list of epochs", got=repr(validation_freq))
         if validation_split and validation_data is None:
@@ -510,9 +512,13 @@ class Trainer(Trained):
         from nyala.callbacks.callback_list import CallbackList
 
         self._ensure_programs()
+        if type(x) is np.ndarray and verbose in ("auto", 0) and not callbacks and steps is None:  # one look-up, for services that ask row by row
+            program = self._programs.direct.get((current(), x.shape, x.dtype))
+            if program is not None and len(x) <= (batch_size or 32) and not self.run_eagerly:
+                return joined([program((x,))])
         data = as_data(x, batch_size=batch_size, steps=steps, where="predict")
         if isinstance(data, ArrayData) and not callbacks and verbose in ("auto", 0):
-            return self._predict_arrays(data)
+            return predict_arrays(self, data)
         calls = callbacks if isinstance(callbacks, CallbackList) else CallbackList(
             callbacks, add_progbar=verbose not in ("auto", 0), model=self, verbose=verbose, epochs=1, steps=data.steps, mode="predict"
         )  # fmt: skip
@@ -520,23 +526,11 @@ class Trainer(Trained):
         results = []
         for step, batch in enumerate(data.batches()):
             calls.on_predict_batch_begin(step)
-            results.append(self._predict_batch(batch[:1]))
+            results.append(predict_batch(self, batch[:1]))
             calls.on_predict_batch_end(step, {"outputs": results[-1]})
             calls.progress("predict", step + 1, dict)
         calls.on_predict_end()
-        return _joined(results)
-
-    def _predict_arrays(self, data: ArrayData) -> Any:
-        if data.steps == 1 and data.rows <= data.batch_size:
-            return _joined([self._predict_batch(data.parts[:1])])
-        return _joined([self._predict_batch(batch[:1]) for batch in data.batches()])
-
-    def _predict_batch(self, batch: tuple) -> Any:
-        """Predictions for one batch, tensors."""
-        if self.run_eagerly:
-            return self.predict_step(to_device(batch))
-        program = self._programs.get(("predict", signature(batch)), self.predict_step, [specs_of(batch)])
-        return program(to_device(batch))
+        return joined(results)
 
     run_eagerly = False
 
@@ -570,7 +564,7 @@ class Trainer(Trained):
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""
         self._ensure_programs()
-        return _joined([self._predict_batch((data_module.as_arrays(x, "x"),))])
+        return joined([predict_batch(self, (data_module.as_arrays(x, "x"),))])
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """What compile was told, as plain values."""
@@ -613,15 +607,6 @@ def _to_float(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.item() if value.size == 1 else value
     return float(value) if isinstance(value, Variable) else value
-
-
-def _joined(results: list[Any]) -> Any:
-    """Predictions of batches as arrays on the host, joined along the batch axis."""
-    here = current()
-    to_host = lambda leaf: here.to_numpy(leaf) if here.is_tensor(leaf) else np.asarray(leaf)  # noqa: E731
-    if len(results) == 1:
-        return tree.map_structure(to_host, results[0])
-    return tree.map_structure(lambda *leaves: np.concatenate([to_host(leaf) for leaf in leaves]), *results)
 
 
 def _validation_data(given: Any, batch_size: int | None, steps: int | None) -> Any:

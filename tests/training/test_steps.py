@@ -329,7 +329,7 @@ def test_nothing_is_traced_twice(name):
         model.predict(X[::-1].copy(), batch_size=4)
         after = traces()
         assert sum(key[1] == "test" for key in after) == 2
-        assert sum(key[1] == "predict" for key in after) == 2
+        assert sum(key[1] == "predict" for key in after) == 1  # the rest is filled up
         assert set(after.values()) == {1}
 
 

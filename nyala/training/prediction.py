@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Prediction from arrays: one look-up of a compiled program per batch, and few programs.
+
+Each number of rows would be a program of its own. Where rows cannot influence each other (`is_row_wise`), a short last batch is filled up with
+zero rows to the size of the others, and a single batch to a power of two; the rows added are cut off again. Start at predict_arrays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nyala.core import tree
+from nyala.engines import current
+from nyala.training.data import ArrayData
+from nyala.training.loop import padded, signature, specs_of, to_device
+
+SMALL_BYTES = 2**15
+
+
+def predict_arrays(model: Any, data: ArrayData) -> Any:
+    """The outputs for all rows, as arrays."""
+    here, x = current(), data.parts[0]
+    fills = here.compiles and not model.run_eagerly and is_row_wise(model)
+    if data.steps == 1 and data.rows <= data.batch_size:
+        rows = 1 << (data.rows - 1).bit_length() if fills else data.rows
+        results = _cut(joined([predict_batch(model, _filled((x,), rows))]), data.rows, rows)
+        if rows == data.rows:
+            model._programs.remember(x, ("predict", signature((x,))))
+        return results
+    results: list[Any] = []
+    for batch in data.batches():
+        results.append(predict_batch(model, _filled(batch[:1], data.batch_size) if fills else batch[:1]))
+    return _cut(joined(results), data.rows, len(results) * data.batch_size) if fills else joined(results)
+
+
+def predict_batch(model: Any, batch: tuple) -> Any:
+    """Predictions for one batch, tensors. Compiled programs take small host arrays as they are; large ones are copied while the batch before is computed."""
+    if model.run_eagerly:
+        return model.predict_step(to_device(batch))
+    program = model._programs.get(("predict", signature(batch)), model.predict_step, [specs_of(batch)])
+    small = current().compiles and all(isinstance(leaf, np.ndarray) and leaf.nbytes <= SMALL_BYTES for leaf in tree.flatten(batch))
+    return program(batch if small else to_device(batch))
+
+
+def joined(results: list[Any]) -> Any:
+    """Predictions of batches as arrays on the host, joined along the batch axis."""
+    here = current()
+    to_host = lambda leaf: here.to_numpy(leaf) if here.is_tensor(leaf) else np.asarray(leaf)  # noqa: E731
+    if len(results) == 1:
+        return tree.map_structure(to_host, results[0])
+    return tree.map_structure(lambda *leaves: np.concatenate([to_host(leaf) for leaf in leaves]), *results)
+
+
+def is_row_wise(model: Any) -> bool:
+    """Whether the model is a graph of known layers, none of which lets one sample of a batch see another, or remembers any. Found out once."""
+    if model._programs.row_wise is None:
+        model._programs.row_wise = all(map(_is_row_wise, model._flatten_layers())) and type(model).predict_step is _plain_predict_step()
+    return model._programs.row_wise
+
+
+def _plain_predict_step() -> Any:
+    from nyala.training.trainer import Trainer
+
+    return Trainer.predict_step
+
+
+def _is_row_wise(layer: Any) -> bool:
+    from nyala.layers.core.lambda_layer import Lambda
+    from nyala.layers.layer import Layer
+
+    own = type(layer).__module__.startswith("nyala.") and not isinstance(layer, Lambda) and not getattr(layer, "stateful", False)
+    axes = tree.flatten(getattr(layer, "axis", ()))
+    functions = [getattr(layer, name, None) for name in ("activation", "recurrent_activation")]
+    known = all(f is None or getattr(f, "__module__", "").startswith("nyala.") for f in functions)
+    steps = getattr(layer, "operations", ())  # of a functional model: ops among them may do anything
+    return own and 0 not in axes and known and all(isinstance(step, Layer) for step in steps)
+
+
+def _filled(batch: tuple, rows: int) -> tuple:
+    """The batch with zero rows added up to `rows`."""
+    return tree.map_structure(lambda leaf: padded(leaf, rows) if isinstance(leaf, np.ndarray) else leaf, batch)
+
+
+def _cut(outputs: Any, rows: int, filled: int) -> Any:
+    return outputs if rows == filled else tree.map_structure(lambda leaf: np.ascontiguousarray(leaf[:rows]), outputs)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""predict: rows filled up where that changes nothing, few programs, and the same numbers as one call of the model."""
+
+import numpy as np
+import pytest
+
+import nyala
+from nyala import layers
+from nyala.training.prediction import is_row_wise
+
+RANDOM = np.random.default_rng(3)
+X = RANDOM.normal(size=(37, 5)).astype("float32")
+
+
+def dense():
+    return nyala.Sequential([nyala.Input((5,)), layers.Dense(7, activation="tanh"), layers.Dense(3, activation="softmax")])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 8, 31, 32, 33, 37])
+@pytest.mark.parametrize("batch_size", [None, 1, 4, 64])
+def test_every_number_of_rows(rows, batch_size):
+    model = dense()
+    got = model.predict(X[:rows], batch_size=batch_size)
+    assert got.shape == (rows, 3) and got.flags.writeable
+    np.testing.assert_allclose(got, np.asarray(model(X[:rows])), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(model.predict(X[:rows], batch_size=batch_size), got)
+
+
+def test_few_programs():
+    model = dense()
+    for rows in range(1, 33):
+        model.predict(X[:rows])
+    programs = [program for key, program in model._programs.table.items() if key[1] == "predict"]
+    assert len(programs) == 6  # 1, 2, 4, 8, 16 and 32 rows
+    assert {program.traces for program in programs} == {1}
+    model.predict(X, batch_size=32)
+    assert len([key for key in model._programs.table if key[1] == "predict"]) == 6
+
+
+def test_weights_that_change_are_seen_by_the_direct_look_up():
+    model = dense()
+    first = model.predict(X[:1])
+    assert model._programs.direct
+    model.set_weights([w * 2 for w in model.get_weights()])
+    assert np.abs(model.predict(X[:1]) - first).max() > 1e-3
+    np.testing.assert_allclose(model.predict(X[:1]), np.asarray(model(X[:1])), rtol=1e-5)
+    x = X[:1].copy()
+    kept = model.predict(x)
+    x += 1.0
+    assert not np.allclose(model.predict(x), kept)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Lambda(lambda x: x - nyala.ops.mean(x, axis=0), output_shape=(5,)),
+        layers.Softmax(axis=0),
+        layers.Activation(lambda x: x / nyala.ops.sum(x * x)),
+    ],
+)
+def test_models_whose_rows_see_each_other_get_them_as_they_are(layer):
+    model = nyala.Sequential([nyala.Input((5,)), layer])
+    assert not is_row_wise_after_predict(model)
+    np.testing.assert_allclose(model.predict(X[:3]), np.asarray(model(X[:3])), rtol=1e-5, atol=1e-6)
+    got = model.predict(X[:7], batch_size=4)
+    np.testing.assert_allclose(got, np.concatenate([np.asarray(model(X[:4])), np.asarray(model(X[4:7]))]), rtol=1e-5, atol=1e-6)
+
+
+def is_row_wise_after_predict(model):
+    model.predict(X[:1])
+    return is_row_wise(model)
+
+
+def test_what_is_row_wise():
+    inputs = nyala.Input((5,))
+    assert is_row_wise_after_predict(nyala.Model(inputs, layers.Dense(2)(inputs)))
+    assert not is_row_wise_after_predict(nyala.Model(inputs, nyala.ops.subtract(inputs, nyala.ops.mean(inputs, axis=0))))
+    nested = nyala.Model(inputs, nyala.ops.relu(layers.Dense(2)(inputs)))
+    assert not is_row_wise_after_predict(nyala.Sequential([nyala.Input((5,)), nested]))  # ops may do anything
+
+    class Own(nyala.Model):
+        def call(self, x):
+            return x * 2.0
+
+    assert not is_row_wise_after_predict(Own())
+
+    class Step(nyala.Sequential):
+        def predict_step(self, data):
+            return super().predict_step(data)
+
+    assert not is_row_wise_after_predict(Step([nyala.Input((5,)), layers.Dense(2)]))
+
+
+def test_several_inputs_and_outputs_are_cut():
+    a, b = nyala.Input((5,), name="a"), nyala.Input((5,), name="b")
+    both = layers.Concatenate()([a, b])
+    model = nyala.Model({"a": a, "b": b}, {"sum": layers.Dense(1)(both), "all": layers.Dense(4)(both)})
+    got = model.predict({"a": X[:11], "b": -X[:11]}, batch_size=4)
+    assert {name: value.shape for name, value in got.items()} == {"sum": (11, 1), "all": (11, 4)}
+    want = model({"a": X[:11], "b": -X[:11]})
+    for name in got:
+        np.testing.assert_allclose(got[name], np.asarray(want[name]), rtol=1e-5, atol=1e-6)
+
+
+def test_stateful_layers_keep_one_row_per_state():
+    model = nyala.Sequential([nyala.Input((4, 5), batch_size=3), layers.LSTM(2, stateful=True)])
+    x = RANDOM.normal(size=(3, 4, 5)).astype("float32")
+    first, second = model.predict(x, batch_size=3), model.predict(x, batch_size=3)
+    assert first.shape == (3, 2) and np.abs(first - second).max() > 1e-4
