@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """LSTM and GRU over time for the JAX engine, with gradients of their own.
 
-The loops hold what must be done step by step and nothing else: the inputs of all times go through one product before, and the gradients of all weights
-come from one product over all times after, out of gates that the forward loop kept. JAX's own gradient of such a loop forms one small product per step
-and weight. Sigmoids are computed as (1 + tanh(z / 2)) / 2, so that all gates of a step are one tanh.
+The loops hold what must be done step by step and nothing else: the inputs of all times go through one product before, and the gradients of
+all weights come from one product over all times after, out of gates that the forward loop kept. JAX's own gradient of such a loop forms one
+small product per step and weight. Sigmoids are computed as (1 + tanh(z / 2)) / 2, so that all gates of a step are one tanh.
 Start at lstm. Shapes: t times, b sequences, d inputs, u units.
 """
 
@@ -126,21 +126,22 @@ def _lstm_backward(go_backwards: bool, saved: tuple, upstream: tuple[Array, ...]
     x, h, c, kernel, recurrent, seen, outputs, cells, gates = saved
     d_outputs, dh, dc = upstream
     turned = lax.optimization_barrier(recurrent.T)
+    i, f, g, o = jnp.split(gates, 4, axis=-1)
+    squashed, before = jnp.tanh(cells), _before(c, cells, go_backwards)
+    to_gates = jnp.concatenate([g * i * (1 - i), before * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o)], axis=-1)
+    to_cell = o * (1 - squashed * squashed)
+    if seen is not None:
+        to_gates, to_cell, f = jnp.where(seen, to_gates, 0), jnp.where(seen, to_cell, 0), jnp.where(seen, f, 1)
 
     def step(state: Pair, now: tuple) -> tuple[Pair, Array]:
-        (dh, dc), (d_output, seen, gates, cell, before) = state, now
+        (dh, dc), (d_output, seen, to_gates, to_cell, f) = state, now
         dh = dh + d_output
-        kept = None if seen is None else (jnp.where(seen, 0, dh), jnp.where(seen, 0, dc))
-        if seen is not None:
-            dh, dc = jnp.where(seen, dh, 0), jnp.where(seen, dc, 0)
-        i, f, g, o = jnp.split(gates, 4, axis=-1)
-        squashed = jnp.tanh(cell)
-        dc = dc + dh * o * (1 - squashed * squashed)
-        dz = jnp.concatenate([dc * g * i * (1 - i), dc * before * f * (1 - f), dc * i * (1 - g * g), dh * squashed * o * (1 - o)], axis=-1)
-        earlier = (dz @ turned, dc * f)
-        return earlier if kept is None else (earlier[0] + kept[0], earlier[1] + kept[1]), dz
+        dc = dc + dh * to_cell
+        dz = to_gates * jnp.concatenate([dc, dc, dc, dh], axis=-1)
+        earlier = dz @ turned
+        return (earlier if seen is None else earlier + jnp.where(seen, 0, dh), dc * f), dz
 
-    columns = (d_outputs, seen, gates, cells, _before(c, cells, go_backwards))
+    columns = (d_outputs, seen, *lax.optimization_barrier((to_gates, to_cell, f)))  # XLA would form them step by step
     (dh, dc), dz = lax.scan(step, (dh, dc), columns, reverse=not go_backwards)
     dx, d_kernel, d_bias = _over_all_times(x, dz, kernel)
     _, d_recurrent, _ = _over_all_times(_before(h, outputs, go_backwards), dz, recurrent)
@@ -181,25 +182,25 @@ def _gru_forward(
 
 
 def _gru_backward(go_backwards: bool, saved: tuple, upstream: tuple[Array, ...]) -> tuple:
-    x, h, kernel, recurrent, seen, outputs, gates, candidates, inner = saved
+    x, h, kernel, recurrent, seen, outputs, gates, n, inner = saved
     d_outputs, dh = upstream
     turned = lax.optimization_barrier(recurrent.T)
+    z, r = jnp.split(gates, 2, axis=-1)
+    before = _before(h, outputs, go_backwards)
+    to_candidate = (1 - z) * (1 - n * n)
+    to_inner = jnp.concatenate([(before - n) * z * (1 - z), to_candidate * inner * r * (1 - r), to_candidate * r], axis=-1)
+    if seen is not None:
+        to_inner, to_candidate, z = jnp.where(seen, to_inner, 0), jnp.where(seen, to_candidate, 0), jnp.where(seen, z, 1)
 
     def step(dh: Array, now: tuple) -> tuple[Array, Pair]:
-        d_output, seen, gates, n, inner, before = now
+        d_output, to_inner, z = now
         dh = dh + d_output
-        kept = None if seen is None else jnp.where(seen, 0, dh)
-        dh = dh if seen is None else jnp.where(seen, dh, 0)
-        z, r = jnp.split(gates, 2, axis=-1)
-        d_gate, d_candidate = dh * (before - n) * z * (1 - z), dh * (1 - z) * (1 - n * n)
-        d_reset = d_candidate * inner * r * (1 - r)
-        d_inner = jnp.concatenate([d_gate, d_reset, d_candidate * r], axis=-1)
-        earlier = d_inner @ turned + dh * z
-        return earlier if kept is None else earlier + kept, (d_inner, d_candidate)
+        d_inner = to_inner * jnp.concatenate([dh, dh, dh], axis=-1)
+        return d_inner @ turned + dh * z, (d_inner, dh)
 
-    before = _before(h, outputs, go_backwards)
-    dh, (d_inner, d_candidate) = lax.scan(step, dh, (d_outputs, seen, gates, candidates, inner, before), reverse=not go_backwards)
-    d_outer = jnp.concatenate([d_inner[..., : 2 * h.shape[-1]], d_candidate], axis=-1)
+    columns = (d_outputs, *lax.optimization_barrier((to_inner, z)))
+    dh, (d_inner, d_hidden) = lax.scan(step, dh, columns, reverse=not go_backwards)
+    d_outer = jnp.concatenate([d_inner[..., : 2 * h.shape[-1]], d_hidden * to_candidate], axis=-1)
     dx, d_kernel, d_bias = _over_all_times(x, d_outer, kernel)
     _, d_recurrent, d_recurrent_bias = _over_all_times(before, d_inner, recurrent)
     return dx, dh, d_kernel, d_recurrent, d_bias, d_recurrent_bias, None

@@ -246,7 +246,7 @@ def _pool(x: Array, window: Shape, strides: Shape, padding: Padding, neutral: fl
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _max_of_tiles(x: Array, window: Shape) -> Array:
-    """The largest of each tile. What is not differentiated may become one loop with the convolution before it, which XLA makes of reduce_window only."""
+    """The largest of each tile. Not differentiated, it may become one loop with the convolution before it, which XLA makes of reduce_window only."""
     return lax.reduce_window(x, np.asarray(_lowest(x.dtype), x.dtype), lax.max, (1, *window, 1), (1, *window, 1), "VALID")
 
 

@@ -18,6 +18,7 @@ from nyala.core.transforms import Program, repeat
 from nyala.engines import current, engine
 from nyala.engines.spec import Spec
 from nyala.training.data import ArrayData, StreamData
+from nyala.training.recompiles import Recompiles
 
 DISPATCH_SECONDS = 0.05  # so that the progress bar stays alive and the cost of Python vanishes
 RESIDENT_BYTES = 2**31  # arrays beyond this are fed batch by batch
@@ -70,12 +71,15 @@ class Programs:
         self.seconds: dict[tuple, float] = {}  # per step, as measured
         self.row_wise: bool | None = None  # see prediction.py
         self.direct: dict[tuple, Callable] = {}  # by engine, shape and dtype of one host array
+        self.recompiles = Recompiles()
 
-    def get(self, key: tuple, function: Callable, specs: list) -> Callable:
-        """The program for this key; eager engines run the function itself."""
+    def get(self, key: tuple, function: Callable, specs: list, shapes: tuple | None = None) -> Callable:
+        """The program for this key; eager engines run the function itself. shapes: the signature in the key, if users choose it batch by batch."""
         here = current()
         key = (here.name, *key)
         if key not in self.table:
+            if here.compiles and shapes is not None:
+                self.recompiles.note((here.name, key[1]), shapes)
             self.table[key] = Program(here, function, specs) if here.compiles else here.compile(function)
         return self.table[key]
 
@@ -115,7 +119,8 @@ class Runner:
         if self.model.run_eagerly:
             self.logs = self.step(to_device(batch))
             return self.logs
-        program = self.programs.get((self.mode, "batch", signature(batch)), self._with_results(self.step), [specs_of(batch)])
+        shapes = signature(batch)
+        program = self.programs.get((self.mode, "batch", shapes), self._with_results(self.step), [specs_of(batch)], shapes)
         self.logs = program(to_device(batch))
         return self.logs
 

@@ -36,10 +36,12 @@ def predict_arrays(model: Any, data: ArrayData) -> Any:
 
 
 def predict_batch(model: Any, batch: tuple) -> Any:
-    """Predictions for one batch, tensors. Compiled programs take small host arrays as they are; large ones are copied while the batch before is computed."""
+    """Predictions for one batch, tensors. Compiled programs take small host arrays as they are; large ones are copied while the last one runs."""
     if model.run_eagerly:
         return model.predict_step(to_device(batch))
-    program = model._programs.get(("predict", signature(batch)), model.predict_step, [specs_of(batch)])
+    shapes = signature(batch)
+    chosen = None if model._programs.row_wise else shapes  # numbers of rows that were filled up are few
+    program = model._programs.get(("predict", shapes), model.predict_step, [specs_of(batch)], chosen)
     small = current().compiles and all(isinstance(leaf, np.ndarray) and leaf.nbytes <= SMALL_BYTES for leaf in tree.flatten(batch))
     return program(batch if small else to_device(batch))
 
