@@ -86,8 +86,9 @@ class Programs:
     def remember(self, x: Any, key: tuple) -> None:
         """Find the program for this key by the host array x alone from now on, if engines that compile may take it as it is."""
         here = current()
-        if here.compiles and isinstance(x, np.ndarray) and here.canonical_dtype(x.dtype.name) == x.dtype.name:
-            self.direct[here, x.shape, x.dtype] = self.table[here.name, *key]
+        program = self.table.get((here.name, *key))
+        if here.compiles and program is not None and isinstance(x, np.ndarray) and here.canonical_dtype(x.dtype.name) == x.dtype.name:
+            self.direct[here, x.shape, x.dtype] = program
 
 
 class Runner:
@@ -99,6 +100,7 @@ class Runner:
         self.programs: Programs = model._programs
         self.logs: Any = None  # what the last step returned; results of the metrics if it returns nothing and was compiled
         self.steps = data.steps
+        self.prepared = isinstance(data, ArrayData)
         self.resident = isinstance(data, ArrayData) and data.steps > 1 and data.bytes < RESIDENT_BYTES and not model.run_eagerly
         self._placed: Any = None
         self._placed_for: Any = None
@@ -116,6 +118,9 @@ class Runner:
 
     def run_batch(self, batch: tuple) -> Any:
         """One step on one batch of host arrays or tensors."""
+        if not self.prepared:
+            self.model._prepare_batch(batch, self.mode == "train")
+            self.prepared = True
         if self.model.run_eagerly:
             self.logs = self.step(to_device(batch))
             return self.logs

@@ -420,9 +420,12 @@ class Trainer(Trained):
         return self._count(self.test_step, data)
 
     def _prepare(self, data: Any, training: bool) -> None:
-        """Build the model, the losses, the metrics and the optimizer for data like this, by running a step on shapes."""
-        batch = data.batch(slice(0, data.batch_size)) if isinstance(data, ArrayData) else None
-        if batch is not None and not (self.built and self._objectives.ready):
+        """Build the model, the losses, the metrics and the optimizer for data like this, by running a step on shapes. Streams: at their first batch."""
+        if isinstance(data, ArrayData):
+            self._prepare_batch(data.batch(slice(0, data.batch_size)), training)
+
+    def _prepare_batch(self, batch: tuple, training: bool) -> None:
+        if not (self.built and self._objectives.ready):
             self._prepare_for(batch, training)
         if training and self.built:
             self._build_optimizer()

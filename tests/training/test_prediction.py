@@ -107,3 +107,21 @@ def test_stateful_layers_keep_one_row_per_state():
     x = RANDOM.normal(size=(3, 4, 5)).astype("float32")
     first, second = model.predict(x, batch_size=3), model.predict(x, batch_size=3)
     assert first.shape == (3, 2) and np.abs(first - second).max() > 1e-4
+
+
+@pytest.mark.parametrize("kind", ["generator", "sequence"])
+def test_streams_build_what_is_not_built(kind):
+    class Batches(nyala.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return X[index * 4 : index * 4 + 4], X[index * 4 : index * 4 + 4, :1]
+
+    model = nyala.Sequential([layers.Dense(7, activation="relu"), layers.Dense(1)])
+    model.compile("adam", "mse", metrics=["mae"])
+    source = Batches() if kind == "sequence" else (Batches()[i % 3] for i in range(100))
+    history = model.fit(source, steps_per_epoch=3, epochs=2, verbose=0)
+    assert sorted(history.history) == ["loss", "mae"] and len(model.weights) == 4
+    assert len(model.optimizer.variables) > 8
+    assert model.evaluate(Batches(), verbose=0)[0] >= 0
