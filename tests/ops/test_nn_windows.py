@@ -104,6 +104,20 @@ def pool(reduce, fill):
     return run
 
 
+def adaptive_pool(reduce):
+    def run(x, output_size, data_format="channels_last"):
+        x = last(x, data_format)
+        n = x.ndim - 2
+        counts = several(output_size, n)
+        result = np.zeros((x.shape[0], *counts, x.shape[-1]))
+        for position in itertools.product(*map(range, counts)):
+            window = (slice(int(np.floor(i * s / o)), int(np.ceil((i + 1) * s / o))) for i, s, o in zip(position, x.shape[1:-1], counts, strict=True))
+            result[(slice(None), *position)] = reduce(x[(slice(None), *window)], tuple(range(1, n + 1)))
+        return unlast(result, data_format)
+
+    return run
+
+
 def first_3d(data_format):
     return {"data_format": data_format, "padding": "same", "strides": (1, 2, 1)}
 
@@ -233,6 +247,29 @@ ROWS = [
             ([normal(2, 3, 5, 7), 3], {"data_format": "channels_first", "strides": 1}),
             ([normal(2, 3, 4, 5, 2), (2, 1, 3)], {"padding": "same", "strides": 2}),
         ],
+    ),
+    *(
+        Row(
+            name,
+            adaptive_pool(reduce),
+            [different(2, 7, 3), 3],
+            dtype="float" if reduce is np.mean else "same",
+            takes="float integer",
+            more=[
+                ([different(2, 7, 5, 3), (2, 4)], {}),
+                ([different(2, 3, 7, 5), (3, 1)], {"data_format": "channels_first"}),
+                ([different(2, 6, 5, 3, 2), (3, 7, 2)], {}),  # halves, more windows than places, and windows that overlap
+            ],
+            errors=[
+                (
+                    [normal(2, 7, 5, 3), (2, 0)],
+                    {},
+                    f"{name}(output_size) needs a positive integer, or 2 of them, one per spatial axis, got (2, 0).",
+                ),
+                ([normal(2, 0, 3), 2], {}, f"{name}(inputs) needs places to pool, got shape (2, 0, 3)."),
+            ],
+        )
+        for name, reduce in (("adaptive_average_pool", np.mean), ("adaptive_max_pool", np.max))
     ),
 ]
 

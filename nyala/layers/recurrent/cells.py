@@ -65,19 +65,16 @@ class GatedCell(Layer):
         self._masks: tuple[Tensor | None, Tensor | None] = (None, None)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        if input_shape[-1] is None:
-            raise ShapeError(
-                f"{type(self).__name__} {self.name!r}", need="an input whose last axis has a known size", got=f"shape {tuple(input_shape)}"
-            )
+        shape, recurrent_shape = self.kernel_shapes(input_shape)
         self.kernel = self.add_weight(
             name="kernel",
-            shape=(input_shape[-1], self.units * self.gates),
+            shape=shape,
             initializer=self.kernel_initializer,
             regularizer=self.kernel_regularizer,
             constraint=self.kernel_constraint,
         )
         self.recurrent_kernel = self.add_weight(
-            name="recurrent_kernel", shape=(self.units, self.units * self.gates), initializer=self.recurrent_initializer,
+            name="recurrent_kernel", shape=recurrent_shape, initializer=self.recurrent_initializer,
             regularizer=self.recurrent_regularizer, constraint=self.recurrent_constraint,
         )  # fmt: skip
         self.bias = (
@@ -87,6 +84,14 @@ class GatedCell(Layer):
             if self.use_bias
             else None
         )
+
+    def kernel_shapes(self, input_shape: tuple[int | None, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Shapes of the kernel for inputs and of that for states."""
+        if input_shape[-1] is None:
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}", need="an input whose last axis has a known size", got=f"shape {tuple(input_shape)}"
+            )
+        return (input_shape[-1], self.units * self.gates), (self.units, self.units * self.gates)
 
     def bias_shape(self) -> tuple[int, ...]:
         """Shape of the bias."""

@@ -85,11 +85,16 @@ class RNN(Layer):
         if isinstance(self.cell, Layer) and not self.cell.built:
             self.cell.build((shape[0], *shape[2:]))
         if self.stateful:
-            self._make_states(shape[0])
+            self._make_states(shape)
 
-    def _make_states(self, batch_size: int | None) -> None:
+    def _state_shapes(self, sequences_shape: tuple[int | None, ...]) -> list[tuple[int, ...]]:
+        """Shapes of the states without the batch, for sequences of this shape."""
+        return [(size,) for size in tree.flatten(self.cell.state_size)]
+
+    def _make_states(self, sequences_shape: tuple[int | None, ...]) -> None:
         if self.states is not None:
             return
+        batch_size = sequences_shape[0]
         if batch_size is None:
             raise StateError(
                 f"{type(self).__name__} {self.name!r} with stateful=True",
@@ -97,20 +102,24 @@ class RNN(Layer):
                 got="an unknown one",
                 fix="nyala.Input(batch_shape=(n, t, d)) or batch_input_shape=(n, t, d)",
             )
-        make = lambda size: Variable(ops.zeros, (batch_size, size), self.variable_dtype, trainable=False, name="rnn_state")  # noqa: E731
-        self._held.states = _as_list(tree.map_structure(make, self.cell.state_size))
+        make = lambda shape: Variable(ops.zeros, (batch_size, *shape), self.variable_dtype, trainable=False, name="rnn_state")  # noqa: E731
+        states = [make(shape) for shape in self._state_shapes(sequences_shape)]
+        self._held.states = _as_list(tree.pack_sequence_as(self.cell.state_size, states))
 
     def get_initial_state(self, batch_size: int | None) -> Any:
         """First states of a batch, zeros unless the cell says otherwise."""
         return _as_list(initial_state(self.cell, batch_size, self.compute_dtype))
 
+    def _first_states(self, sequences_shape: tuple[int | None, ...]) -> Any:
+        return self.get_initial_state(sequences_shape[0])
+
     def call(self, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None, training: bool | None = None) -> Any:
         remembers = self.stateful and plain_shape(sequences.shape)[0] is not None  # shapes of a batch of any size have no states
         if initial_state is None:
-            initial_state = self.states if remembers else self.get_initial_state(sequences.shape[0])
+            initial_state = self.states if remembers else self._first_states(sequences.shape)
         dtype = getattr(self.cell, "compute_dtype", self.compute_dtype)
         states = [ops.cast(s, dtype) for s in tree.flatten(initial_state)]
-        self._check_states(states, sequences.shape[0])
+        self._check_states(states, sequences.shape)
         if isinstance(mask, (list, tuple)):
             mask = mask[0]
         last, outputs, states = self.inner_loop(sequences, tree.pack_sequence_as(self.cell.state_size, states), mask, training)
@@ -120,15 +129,17 @@ class RNN(Layer):
         result = outputs if self.return_sequences else last
         return (result, *_as_list(states)) if self.return_state else result
 
-    def _check_states(self, states: list[Tensor], batch_size: int) -> None:
-        where, sizes = f"{type(self).__name__} {self.name!r}(initial_state)", tree.flatten(self.cell.state_size)
-        if len(states) != len(sizes):
+    def _check_states(self, states: list[Tensor], sequences_shape: tuple[int, ...]) -> None:
+        where, batch_size = f"{type(self).__name__} {self.name!r}(initial_state)", sequences_shape[0]
+        shapes = self._state_shapes(sequences_shape)
+        if len(states) != len(shapes):
+            sizes = [shape[0] if len(shape) == 1 else shape for shape in shapes]
             raise ArgumentError(
                 where, need=f"{len(sizes)} state{'s' * (len(sizes) != 1)}", got=f"{len(states)}", fix=f"pass tensors (batch, size) of sizes {sizes}"
             )
-        for state, size in zip(states, sizes, strict=True):
-            if isinstance(state.shape[-1], int) and (state.ndim < 2 or state.shape[-1] != size):
-                raise ShapeError(where, need=f"states of shapes {[(None, n) for n in sizes]}", got=f"{shapes_of(states)}")
+        for state, shape in zip(states, shapes, strict=True):
+            if state.ndim <= len(shape) or tuple(state.shape[-len(shape) :]) != shape:
+                raise ShapeError(where, need=f"states of shapes {[(None, *shape) for shape in shapes]}", got=f"{shapes_of(states)}")
             if self.stateful and state.shape[0] != batch_size and plain_shape((batch_size,))[0] is not None:
                 raise ShapeError(
                     f"{type(self).__name__} {self.name!r} with stateful=True", need=f"batches of {state.shape[0]} samples", got=f"{batch_size}",
