@@ -37,7 +37,7 @@ class EarlyStopping(Callback):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__()
-        Monitor(monitor, mode, min_delta, "EarlyStopping")
+        self._watch = Monitor(monitor, mode, min_delta, "EarlyStopping")
         self.monitor, self.min_delta, self.patience, self.verbose, self.mode = monitor, min_delta, patience, verbose, mode
         self.baseline, self.restore_best_weights, self.start_from_epoch = baseline, restore_best_weights, start_from_epoch
         self.stopped_epoch, self.best_epoch, self.wait = 0, 0, 0
@@ -47,13 +47,17 @@ class EarlyStopping(Callback):
     def best(self) -> float:
         return self._watch.best
 
+    def get_monitor_value(self, logs: Logs) -> float | None:
+        """The watched value among the logs; None, with a warning, without it."""
+        return self._watch.value(logs)
+
     def on_train_begin(self, logs: Logs = None) -> None:
         self._watch = Monitor(self.monitor, self.mode, self.min_delta, "EarlyStopping")
         self.wait = self.stopped_epoch = self.best_epoch = 0
         self.best_weights = None
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        value = self._watch.value(logs)
+        value = self.get_monitor_value(logs)
         if value is None or epoch < self.start_from_epoch:
             return
         if self.restore_best_weights and self.best_weights is None:

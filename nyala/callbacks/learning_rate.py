@@ -81,12 +81,16 @@ class ReduceLROnPlateau(Callback):
             raise ArgumentError("ReduceLROnPlateau(factor)", need="a number below 1", got=repr(factor))
         self.monitor, self.factor, self.patience, self.verbose, self.mode = monitor, factor, patience, verbose, mode
         self.min_delta, self.cooldown, self.min_lr = min_delta if epsilon is None else epsilon, cooldown, min_lr
-        Monitor(monitor, mode, self.min_delta, "ReduceLROnPlateau")
+        self._watch = Monitor(monitor, mode, self.min_delta, "ReduceLROnPlateau")
         self.wait = self.cooldown_counter = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self._watch = Monitor(self.monitor, self.mode, self.min_delta, "ReduceLROnPlateau")
         self.wait = self.cooldown_counter = 0
+
+    def in_cooldown(self) -> bool:
+        """Whether it waits after a reduction."""
+        return self.cooldown_counter > 0
 
     @property
     def best(self) -> float:
@@ -99,12 +103,12 @@ class ReduceLROnPlateau(Callback):
         value = self._watch.value(logs)
         if value is None:
             return
-        if self.cooldown_counter > 0:
+        if self.in_cooldown():
             self.cooldown_counter -= 1
             self.wait = 0
         if self._watch.better(value):
             self._watch.best, self.wait = value, 0
-        elif self.cooldown_counter <= 0:
+        elif not self.in_cooldown():
             self.wait += 1
             if self.wait >= self.patience and rate > np.float32(self.min_lr):
                 new = max(rate * self.factor, self.min_lr)

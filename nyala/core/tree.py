@@ -98,6 +98,17 @@ def map_structure(function: Callable, *structures: Tree, none_is_leaf: bool = Tr
     )
 
 
+def map_shape_structure(func: Callable, structure: Tree) -> Tree:
+    """map_structure for a tree of shapes: a list or tuple of integers and Nones is one leaf.
+
+    >>> map_shape_structure(len, {"a": (2, 3), "b": [(None, 1, 5), (4,)]})
+    {'a': 2, 'b': [3, 1]}
+    """
+    if is_nested(structure) and (isinstance(structure, dict) or not all(n is None or isinstance(n, int) for n in structure)):
+        return _rebuild(structure, [map_shape_structure(func, child) for child in _children(structure)])
+    return func(structure)
+
+
 def map_structure_up_to(shallow: Tree, function: Callable, *structures: Tree) -> Tree:
     """function of the subtrees that stand where shallow has its leaves.
 

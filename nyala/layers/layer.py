@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from nyala.core import dtypes, names, tree
 from nyala.core.errors import ArgumentError, ArgumentTypeError, NyalaError, ShapeError, StateError
 from nyala.core.masks import get_mask, set_mask
 from nyala.core.op import convert
+from nyala.core.scopes import collecting_losses, remat_scope
 from nyala.core.seeds import SeedGenerator
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.core.symbolic import Node, Operation, Symbolic, contains_symbolic, infer_symbolic, plain_shape
@@ -55,6 +57,8 @@ class _CallSignature:
         self.names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         self.any_keyword = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self.training = "training" in self.names
+        by_name = any(p.name == "training" and p.kind is p.KEYWORD_ONLY for p in parameters)
+        self.training_place = self.names.index("training") if self.training and not by_name else sys.maxsize  # among positional arguments
         self.training_default = next((p.default for p in parameters if p.name == "training" and p.default is not p.empty), None)
         self.masks = [(n, i, f"{n}_mask") for i, n in enumerate(self.names) if f"{n}_mask" in self.names]
         if "mask" in self.names and self.names[0] != "mask":
@@ -149,6 +153,7 @@ class Layer(Operation):
         self._weights: list[Variable] = []
         self._build_shapes: Any = None
         self._first_weights = kwargs.pop("weights", None)
+        self._remat = remat_scope()
         self._declared_input_shape = _declared_input_shape(kwargs)
         if kwargs:
             raise _unknown_arguments(type(self), kwargs)
@@ -288,7 +293,8 @@ class Layer(Operation):
             context.training = training
         try:
             with autocast(policy.compute_dtype if policy.compute_dtype != policy.variable_dtype else None), names.name_scope(self.name):
-                outputs = self.call(*args, **kwargs)
+                call = self.call if self._remat is None else self.rematerialized_call(self.call, *args, **kwargs)
+                outputs = call(*args, **kwargs)
             if self.activity_regularizer is not None:
                 self._regularize(outputs)
         finally:
@@ -299,10 +305,16 @@ class Layer(Operation):
             self._pass_mask(args[0] if args else None, outputs, None)
         return outputs
 
+    def rematerialized_call(self, layer_call: Callable, *args: Any, **kwargs: Any) -> Callable:
+        """layer_call as the RematScope that the layer was made in wants it, for these arguments."""
+        from nyala.layers.rematerialization import rematerialized
+
+        return rematerialized(self, layer_call, args, kwargs)
+
     def _resolve_training(self, signature: _CallSignature, args: tuple, kwargs: dict) -> bool | None:
         """The training flag: given, else that of the enclosing call, else the default of `call`, else False."""
         if signature.training:
-            place = signature.names.index("training")
+            place = signature.training_place
             given = args[place] if place < len(args) else kwargs.get("training")
             training = given if given is not None else context.training
             training = training if training is not None else signature.training_default if signature.training_default is not None else False
@@ -411,12 +423,20 @@ class Layer(Operation):
 
     def add_loss(self, loss: Any) -> None:
         """Add a scalar to the loss of the model, from within `call`."""
+        scope = collecting_losses()
         for value in tree.flatten(loss):
             if callable(value) and not hasattr(value, "shape"):
                 value = value()
-            self._losses.append(value)
+            (self._losses if scope is None else scope.losses).append(value)
         if context.root is not None and not any(layer is self for layer in context.root._loss_layers):
             context.root._loss_layers.append(self)
+
+    def add_metric(self, *args: Any, **kwargs: Any) -> None:
+        """Gone since Keras 3."""
+        raise NotImplementedError(
+            f"{type(self).__name__}.add_metric is gone since Keras 3: make a metric in __init__ and call its update_state in `call`, "
+            "or pass it to compile(metrics=[...])"
+        )
 
     def _regularize(self, outputs: Any) -> None:
         from nyala import ops

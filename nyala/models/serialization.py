@@ -99,8 +99,8 @@ def _split(op: Any, node: Node) -> tuple[list, dict[str, Any]]:
             tensors += value
         elif re.match(r"(Sequence\[|list\[)?Tensor|Tree", str(parameter.annotation)) or op.__name__ == "get_item":
             tensors.append(list(value) if isinstance(value, tuple) else value)
-        elif parameter.kind is not parameter.VAR_KEYWORD:
-            others[name] = value
+        else:
+            others |= value if parameter.kind is parameter.VAR_KEYWORD else {name: value}
     while tensors and tensors[-1] is None:
         tensors.pop()
     return tensors, others
@@ -117,7 +117,8 @@ def _find_op(entry: Mapping[str, Any]) -> tuple[Function, dict[str, Any]] | None
         raise LookupFailed("a functional config", need="ops that are in nyala.ops", got=repr(entry["class_name"]))
     config = {k: deserialize_keras_object(v) for k, v in entry["config"].items() if k not in ("name", "dtype")}
     known = inspect.signature(getattr(ops, name)).parameters
-    return Function(getattr(ops, name), entry["config"].get("name")), {k: v for k, v in config.items() if k in known}
+    named = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    return Function(getattr(ops, name), entry["config"].get("name")), {k: v for k, v in config.items() if named or k in known}
 
 
 def functional_from_config(cls: type, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:

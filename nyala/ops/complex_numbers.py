@@ -50,6 +50,16 @@ def angle(x: Tensor) -> Tensor:
     return engine.arctan2(engine.multiply(engine.abs(x), 0.0), x)
 
 
+@op(promote="float")
+def polar(abs_: Tensor, angle: Tensor) -> Tensor:
+    """abs_ * e**(i * angle): complex numbers from their absolute values and angles.
+
+    >>> polar(2.0, 0.0).tolist()
+    (2+0j)
+    """
+    return engine.complex(engine.multiply(abs_, engine.cos(angle)), engine.multiply(abs_, engine.sin(angle)))
+
+
 @op
 def view_as_complex(x: Tensor) -> Tensor:
     """Pairs (real, imaginary) along the last axis as complex numbers.

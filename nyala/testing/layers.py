@@ -246,7 +246,7 @@ class _Check:
             step, slopes = 1e-6, []
             for i, choices in enumerate(directions):
                 for direction in choices:
-                    ends = [[v + sign * step * direction if i == j else v for j, v in enumerate(wide)] for sign in (1, -1)]
+                    ends = [[np.asarray(v + sign * step * direction) if i == j else v for j, v in enumerate(wide)] for sign in (1, -1)]
                     above, below = (float(loss(exact, end, np.asarray)) for end in ends)
                     slopes.append((above - below) / (2 * step))
         for other in (e for e in self.others if e.differentiable):

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""BatchNormalization and LayerNormalization: contract, numbers, state, errors."""
+"""Normalization: contract, numbers, state, errors."""
 
 import numpy as np
 import pytest
 
+import nyala
 from nyala import layers
-from nyala.core.errors import ArgumentError, ShapeError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, AxisError, ShapeError
 from nyala.testing import check_layer
 from tests.layers.tools import array, close, normals, raises
 
@@ -123,3 +124,128 @@ def test_errors(normal):
     why = "its weights have one number for each place there"
     with raises(ShapeError, f"LayerNormalization 'norm' needs known sizes of axis [1], got shape (None, None, 3).\n  why: {why}"):
         layers.LayerNormalization(axis=1, name="norm")(layers.Input((None, 3)))
+
+
+# Groups, lengths, root mean squares, spectral norms
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "shape", "options"),
+    [
+        ("GroupNormalization", {"groups": 3}, (2, 5, 6), {"unknown": (1,)}),
+        ("GroupNormalization", {"groups": 2, "axis": 1, "scale": False}, (2, 6, 5, 3), {"unknown": (2,)}),
+        ("GroupNormalization", {"groups": -1, "center": False}, (2, 5, 3, 4), {}),
+        ("UnitNormalization", {}, (2, 3, 5), {"unknown": (1, 2)}),
+        ("UnitNormalization", {"axis": [1, 2]}, (2, 3, 5), {}),
+        ("RMSNormalization", {}, (2, 3, 5), {"unknown": (1,)}),
+        ("RMSNormalization", {"axis": 1, "epsilon": 0.1}, (2, 3, 5), {"unknown": (2,)}),
+        ("SpectralNormalization", {"layer": layers.Dense(3)}, (5, 7), {"mixed": False, "gradients": False}),  # the layer inside keeps its dtype
+    ],
+)
+def test_contract_of_the_others(kind, arguments, shape, options):
+    check_layer(getattr(layers, kind), arguments, normals(7, shape), **options)
+
+
+@pytest.mark.parametrize(("groups", "axis"), [(1, -1), (2, -1), (6, -1), (-1, -1), (3, 1)])
+def test_group_normalization(each_engine, normal, groups, axis):
+    x = 3 * normal(2, *((6, 3, 5) if axis == 1 else (3, 5, 6))) + 2
+    gamma, beta = normal(6), normal(6)
+    layer = made(layers.GroupNormalization(groups, axis=axis, epsilon=0.1), x, [gamma, beta])
+    wide, size = np.moveaxis(x.astype("float64"), axis, -1), 6 // (groups if groups > 0 else 6)
+    parts = [wide[..., i : i + size] for i in range(0, 6, size)]
+    means = [part.mean(axis=(1, 2, 3), keepdims=True) for part in parts]
+    expected = [(p - m) / np.sqrt(((p - m) ** 2).mean(axis=(1, 2, 3), keepdims=True) + 0.1) for p, m in zip(parts, means, strict=True)]
+    close(layer(x), np.moveaxis(np.concatenate(expected, axis=-1) * gamma + beta, -1, axis))
+
+
+def test_one_group_is_layer_normalization_of_the_sample(normal):
+    x = normal(2, 3, 5)
+    close(layers.GroupNormalization(1)(x), array(layers.LayerNormalization(axis=[1, 2])(x)))
+
+
+def test_half_precision_group_normalization(normal):
+    x = (300 * normal(2, 5, 4)).astype("float16")  # the squares are beyond float16
+    close(layers.GroupNormalization(2, dtype="float16")(x), array(layers.GroupNormalization(2)(x.astype("float32"))), 2e-3)
+
+
+@pytest.mark.parametrize("axis", [-1, 1, (1, 2)])
+def test_unit_and_rms_normalization(each_engine, normal, axis):
+    x = normal(2, 3, 5)
+    wide, axes = x.astype("float64"), tuple(np.atleast_1d(axis))
+    close(layers.UnitNormalization(axis=axis)(x), wide / np.sqrt((wide**2).sum(axis=axes, keepdims=True)))
+    scale = normal(*(n for i, n in enumerate(x.shape) if i in axes or i - 3 in axes))
+    layer = made(layers.RMSNormalization(axis=axis, epsilon=0.1), x, [scale])
+    along = [n if i in axes or i - 3 in axes else 1 for i, n in enumerate(x.shape)]
+    close(layer(x), wide / np.sqrt((wide**2).mean(axis=axes, keepdims=True) + 0.1) * scale.reshape(along))
+
+
+def test_unit_normalization_of_nothing_and_of_little(each_engine):
+    close(layers.UnitNormalization()(np.array([[0, 0], [1e-8, 0]], "float32")), [[0, 0], [1, 0]])
+
+
+@pytest.mark.parametrize("make", [lambda: layers.Dense(3), lambda: layers.Conv1D(3, 2), lambda: layers.Embedding(11, 3)])
+def test_spectral_normalization(each_engine, normal, make):
+    nyala.utils.set_random_seed(3)
+    inner = make()
+    x = np.array([[1, 10, 2]]) if isinstance(inner, layers.Embedding) else normal(5, 7, 2)
+    layer = layers.SpectralNormalization(inner, power_iterations=100)
+    layer(x)
+    kernel = array(layer.kernel.value)
+    close(layer(x), array(inner(x)))
+    np.testing.assert_array_equal(array(layer.kernel.value), kernel)  # inference changes nothing
+    outputs = layer(x, training=True)
+    size = np.linalg.norm(kernel.reshape(-1, 3), 2)
+    close(layer.kernel.value, kernel / size, 1e-4)
+    close(np.linalg.norm(array(layer.vector_u.value)), 1.0)
+    close(outputs, array(inner(x)))
+
+
+def test_spectral_normalization_keeps_its_bits():
+    """Under mixed precision the stored kernel is not rounded to 16 bits."""
+    layer = layers.SpectralNormalization(layers.Dense(3, dtype="mixed_bfloat16"), dtype="mixed_bfloat16")
+    layer(np.ones((2, 5), "float32"), training=True)
+    kernel = layer.kernel.numpy()
+    assert np.abs(kernel - kernel.astype(layer(np.ones((2, 5), "float32")).dtype).astype("float32")).max() > 0
+
+
+def test_spectral_normalization_trains():
+    nyala.utils.set_random_seed(3)
+    model = nyala.Sequential([layers.SpectralNormalization(layers.Dense(3)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x = normals(3, (32, 5))
+    before = None
+    for _ in range(2):
+        model.fit(x, x[:, :1], epochs=15, verbose=0)
+        loss = model.evaluate(x, x[:, :1], verbose=0)
+        assert before is None or loss < before
+        before = loss
+    model(x, training=True)
+    assert np.linalg.norm(model.layers[0].kernel.numpy(), 2) == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "text"),
+    [
+        (lambda: layers.GroupNormalization(0), ArgumentError,
+         "GroupNormalization(groups) needs a positive integer, or -1 for one group per channel, got 0."),
+        (lambda: layers.GroupNormalization(2, axis=[1, 2]), ArgumentError,
+         "GroupNormalization(axis) needs the axis of the channels, not 0, got [1, 2].\n  why: axis 0 is the batch"),
+        (lambda: layers.GroupNormalization(3, name="g")(np.ones((2, 5), "float32")), ShapeError,
+         "GroupNormalization 'g' needs a number of channels that its 3 groups divide, got 5 (shape (2, 5))."),
+        (lambda: layers.GroupNormalization(2, axis=-2, name="g")(np.ones((2, 4), "float32")), AxisError,
+         "GroupNormalization 'g' (axis) needs an axis of channels behind the batch, got -2 of shape (2, 4)."),
+        (lambda: layers.GroupNormalization(3, name="g").build((2, 5, None)), ShapeError,
+         "GroupNormalization 'g' needs a known size of axis -1, got shape (2, 5, None).\n  why: it has one scale per channel"),
+        (lambda: layers.UnitNormalization("last"), ArgumentTypeError, "UnitNormalization(axis) needs an integer or several, got 'last'."),
+        (lambda: layers.RMSNormalization([0.5]), ArgumentTypeError, "RMSNormalization(axis) needs an integer or several, got [0.5]."),
+        (lambda: layers.RMSNormalization(name="r").build((2, None)), ShapeError,
+         "RMSNormalization 'r' needs known sizes of axis [-1], got shape (2, None).\n  why: its scale has one number for each place there"),
+        (lambda: layers.SpectralNormalization(layers.Dense(3), 0), ArgumentError,
+         "SpectralNormalization(power_iterations) needs a positive integer, got 0."),
+        (lambda: layers.SpectralNormalization(layers.Flatten(name="f"), name="s").build((2, 3)), ArgumentTypeError,
+         "SpectralNormalization 's' needs a layer with a kernel or embeddings, got Flatten 'f', which has neither."),
+    ],
+)  # fmt: skip
+def test_errors_of_the_others(make, kind, text):
+    with raises(kind, text):
+        make()

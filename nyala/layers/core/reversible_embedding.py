@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ReversibleEmbedding: ids to rows at the bottom of a language model, and rows to scores of ids at its top."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nyala import ops
+from nyala.core import dtypes
+from nyala.core.errors import ArgumentError
+from nyala.engines.protocol import Tensor
+from nyala.layers.core.embedding import Embedding
+
+
+class ReversibleEmbedding(Embedding):
+    """embeddings[id], as Embedding; with reverse=True, x @ transpose(embeddings): a score for each id.
+
+    Args:
+        input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero: as Embedding.
+        tie_weights: whether the way back has the same weights; otherwise it has its own, (output_dim, input_dim).
+        reverse_dtype: in which the scores are computed; by default that of the layer.
+        logit_soft_cap: c bounds the scores smoothly, c * tanh(scores / c).
+
+    Call arguments:
+        reverse: whether inputs are rows (..., output_dim) rather than ids.
+
+    Differs from Keras: mask_zero gives a mask.
+
+    >>> import nyala
+    >>> layer = nyala.layers.ReversibleEmbedding(11, 3)
+    >>> layer(layer([[7, 2]]), reverse=True).shape
+    (1, 2, 11)
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        embeddings_initializer: Any = "uniform",
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        mask_zero: bool = False,
+        reverse_dtype: Any = None,
+        logit_soft_cap: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if logit_soft_cap is not None and not (isinstance(logit_soft_cap, (int, float)) and logit_soft_cap > 0):
+            raise ArgumentError("ReversibleEmbedding(logit_soft_cap)", need="a number above 0, or None", got=repr(logit_soft_cap))
+        self.tie_weights, self.logit_soft_cap = tie_weights, logit_soft_cap  # first, since given weights build the layer at once
+        self.reverse_dtype = None if reverse_dtype is None else dtypes.standardize_dtype(reverse_dtype)
+        super().__init__(input_dim, output_dim, embeddings_initializer, embeddings_regularizer, embeddings_constraint, mask_zero, **kwargs)
+
+    def build(self, input_shape: Any = None) -> None:
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.reverse_embeddings = self.add_weight(
+                name="reverse_embeddings", shape=(self.output_dim, self.input_dim), initializer=self.embeddings_initializer
+            )
+
+    def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
+        if not reverse:
+            return super().call(inputs)
+        kernel = ops.transpose(self.embeddings) if self.tie_weights else ops.convert_to_tensor(self.reverse_embeddings)
+        if self.reverse_dtype is not None:
+            inputs, kernel = ops.cast(inputs, self.reverse_dtype), ops.cast(kernel, self.reverse_dtype)
+        scores = ops.matmul(inputs, kernel)  # *s input_dim
+        return scores if self.logit_soft_cap is None else ops.multiply(ops.tanh(ops.divide(scores, self.logit_soft_cap)), self.logit_soft_cap)
+
+    def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor | None:
+        is_ids = dtypes.is_integer(dtypes.standardize_dtype(inputs.dtype))
+        return super().compute_mask(inputs) if is_ids else previous_mask  # rows come back with the mask that they had
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "quantization_config": None}
