@@ -16,6 +16,9 @@ __getattr__, __dir__, __all__ = lazy(
         "ModelCheckpoint": "nyala.callbacks.model_checkpoint:",
         "ProgbarLogger": "nyala.callbacks.progbar_logger:",
         "ReduceLROnPlateau": "nyala.callbacks.learning_rate:",
+        "RemoteMonitor": "nyala.callbacks.remote_monitor:",
+        "SwapEMAWeights": "nyala.callbacks.swap_ema_weights:",
+        "TensorBoard": "nyala.callbacks.tensorboard:",
         "TerminateOnNaN": "nyala.callbacks.terminate_on_nan:",
     },
 )
