@@ -11,8 +11,9 @@ from nyala.core.lazy import lazy
 __version__ = "0.1.0"
 
 _PACKAGES = (
-    "activations", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "initializers", "layers", "losses",
-    "metrics", "mixed_precision", "models", "ops", "optimizers", "random", "regularizers", "saving", "testing", "tree", "utils",
+    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "initializers", "layers", "losses",
+    "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "testing", "tree", "utils",
+    "visualization", "wrappers",
 )  # fmt: skip
 _NAMES = {
     "DTypePolicy": "nyala.dtype_policies:",
@@ -28,9 +29,13 @@ _NAMES = {
     "Model": "nyala.models:",
     "Operation": "nyala.core.symbolic:",
     "Optimizer": "nyala.optimizers:",
+    "RematScope": "nyala.core.scopes:",
     "Regularizer": "nyala.regularizers:",
     "Sequential": "nyala.models:",
+    "StatelessScope": "nyala.core.scopes:",
+    "SymbolicScope": "nyala.core.scopes:",
     "Variable": "nyala.core.variable:",
+    "device": "nyala.engines._placement:",
     "grad": "nyala.core.transforms:",
     "jit": "nyala.core.transforms:",
     "name_scope": "nyala.core.names:",

@@ -24,9 +24,10 @@ _FILES = {
     "shaping": """
         append array_split broadcast_to concatenate dsplit dstack expand_dims flip fliplr flipud hsplit hstack moveaxis pad ravel repeat reshape
         roll rot90 split squeeze stack swapaxes tile transpose vsplit vstack""",
+    "patterns": "rearrange",
     "indexing": "diag diagflat diagonal get_item ndim nonzero size take take_along_axis trace unravel_index view",
     "contractions": "correlate cross dot einsum inner kron matmul outer tensordot vdot",
-    "complex_numbers": "angle conj conjugate imag real view_as_complex view_as_real",
+    "complex_numbers": "angle conj conjugate imag polar real view_as_complex view_as_real",
     "sorting": "argpartition argsort bincount digitize histogram isin searchsorted sort unique",
     "statistics": """
         corrcoef diff median nanargmax nanargmin nancumprod nancumsum nanmax nanmean nanmedian nanmin nanpercentile nanprod nanquantile nanstd
@@ -44,12 +45,14 @@ _FILES = {
         sigmoid silu soft_shrink softmax softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus swish tanh_shrink threshold""",
     "nn_attention": "dot_product_attention",
     "nn_convolution": "conv conv_transpose depthwise_conv separable_conv",
+    "nn_ctc": "ctc_decode ctc_loss",
     "nn_losses": "binary_crossentropy categorical_crossentropy psnr sparse_categorical_crossentropy",
     "nn_normalization": "batch_normalization layer_normalization moments normalize rms_normalization",
-    "nn_pooling": "average_pool max_pool",
+    "nn_pooling": "adaptive_average_pool adaptive_max_pool average_pool max_pool",
+    "nn_rearrange": "depth_to_space fold space_to_depth unfold",
 }
 
 _NAMES = {name: f"nyala.ops.{file}:" for file, names in _FILES.items() for name in names.split()}
-_NAMES |= {package: f"nyala.ops.{package}" for package in ("linalg", "nn", "numpy")}
+_NAMES |= {package: f"nyala.ops.{package}" for package in ("image", "linalg", "nn", "numpy")}
 
 __getattr__, __dir__, __all__ = lazy(__name__, _NAMES)

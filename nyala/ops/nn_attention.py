@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from nyala.core.errors import ShapeError
 from nyala.core.op import engine, op
@@ -96,3 +97,61 @@ def _visible(mask: Tensor | None, logits: Tensor, is_causal: bool) -> Tensor | N
         raise ShapeError("dot_product_attention(mask)", need=need, got=f"shape {tuple(mask.shape)}")
     mask = engine.reshape(cast(mask, "bool"), shape)
     return mask if causal is None else engine.logical_and(mask, causal)
+
+
+# Heads that come before positions: building blocks of layers -----------------------------------------------------------------------------
+
+
+@op(promote="float")
+def attention_weights(query: Tensor, key: Tensor, mask: Any = None) -> Tensor:
+    """softmax(query @ key^T / sqrt(d)) over the positions that the mask allows; zeros where it allows none.
+
+    Args:
+        query: (..., n, t, d).
+        key: (..., m, s, d) with m heads, of which each serves n / m of the query's.
+        mask: bool, broadcasts with (..., n, t, s).
+    Returns: (..., n, t, s).
+
+    >>> attention_weights([[[1.0]]], [[[0.0], [0.0]]], convert([[[True, False]]])).tolist()
+    [[[1.0, 0.0]]]
+    """
+    lead, (rows, size), columns = tuple(query.shape[:-2]), query.shape[-2:], key.shape[-2]
+    query = _as_more_rows(engine.multiply(query, 1.0 / math.sqrt(size)), key.shape[-3])
+    axes = tuple(range(key.ndim))
+    scores = engine.reshape(engine.matmul(query, engine.transpose(key, (*axes[:-2], axes[-1], axes[-2]))), (*lead, rows, columns))
+    if mask is None:
+        return softmax(scores)
+    low = -3e4 if engine.dtype(scores) == "float16" else -1e30  # far below any score, and within the dtype
+    return engine.where(mask, softmax(engine.where(mask, scores, low)), 0.0)
+
+
+@op(promote="float")
+def attention_means(weights: Tensor, value: Tensor) -> Tensor:
+    """weights @ value, for each head.
+
+    Args:
+        weights: (..., n, t, s).
+        value: (..., m, s, e) with m heads, of which each serves n / m of the weights'.
+    Returns: (..., n, t, e).
+
+    >>> attention_means([[[0.5, 0.5]]], [[[2.0], [4.0]]]).tolist()
+    [[[3.0]]]
+    """
+    means = engine.matmul(_as_more_rows(weights, value.shape[-3]), value)
+    return engine.reshape(means, (*weights.shape[:-1], value.shape[-1]))
+
+
+@op(promote="float")
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Any = None) -> Tensor:
+    """attention_means(attention_weights(query, key, mask), value), which an engine may compute without keeping the weights.
+
+    >>> attend([[[1.0]]], [[[0.0], [0.0]]], [[[2.0], [4.0]]]).tolist()
+    [[[3.0]]]
+    """
+    return attention_means(attention_weights(query, key, mask), value)
+
+
+def _as_more_rows(x: Tensor, heads: int) -> Tensor:
+    """(..., n, t, d) as (..., heads, n / heads * t, d): heads that share keys are more rows."""
+    *lead, own, rows, size = x.shape
+    return x if own == heads else engine.reshape(x, (*lead, heads, rows * (own // heads), size))
