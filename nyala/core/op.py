@@ -19,7 +19,7 @@ from nyala.core import dtypes
 from nyala.core.errors import AxisError, DTypeError, NyalaError
 from nyala.core.variable import Variable
 from nyala.engines import current, engine
-from nyala.engines.protocol import Tensor
+from nyala.engines.protocol import Engine, Tensor
 
 SCALARS = (bool, int, float)
 
@@ -92,6 +92,8 @@ def promote(values: Sequence[Any], mode: str, keep_scalars: bool = False) -> lis
 
     keep_scalars leaves Python numbers that the common dtype can hold as they are, as elementwise primitives take them."""
     here = current()
+    if _agree(values, mode, keep_scalars, here):
+        return list(values)
     found: set[str] = set()
     for value in values:
         if type(value) in SCALARS:
@@ -116,6 +118,23 @@ def promote(values: Sequence[Any], mode: str, keep_scalars: bool = False) -> lis
         else:
             result.append(value if here.dtype(value) == dtype else here.cast(value, dtype))
     return result
+
+
+def _agree(values: Sequence[Any], mode: str, keep_scalars: bool, here: Engine) -> bool:
+    """Whether promote has nothing to do, as nearly always: tensors of one dtype, and with floats numbers that may stay."""
+    common, scalars = None, False
+    for value in values:
+        if type(value) in SCALARS:
+            scalars = True
+        elif value is not None:
+            dtype = here.dtype(value)
+            if common is None:
+                common = dtype
+            elif dtype != common:
+                return False
+    if common is None or (scalars and not keep_scalars) or here.canonical_dtype(common) != common:
+        return False
+    return dtypes.is_float(common) or (mode == "same" and not scalars)
 
 
 def op(function: Callable | None = None, *, promote: str | None = None, scalars: bool = False) -> Any:

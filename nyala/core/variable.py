@@ -8,6 +8,7 @@ and what is assigned stays in the scope until it is handed out. Values start on 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -153,6 +154,7 @@ class Variable:
         self.constraint: Callable | None = None
         self.regularizer: Callable | None = None
         self.overwrite_with_gradient = False
+        self.held = False  # frozen for good: making the layer trainable does not change it
 
     # Value ------------------------------------------------------------------------------------------------------------------------
 
@@ -250,7 +252,7 @@ class Variable:
     @property
     def size(self) -> int:
         """Number of elements."""
-        return int(np.prod(self._shape))
+        return math.prod(self._shape)
 
     @property
     def dtype(self) -> str:

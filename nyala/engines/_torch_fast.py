@@ -14,6 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nyala.engines import _torch_recurrence as recurrence
+from nyala.engines._torch_recording import recording
+
 WIDE = (torch.float32, torch.float64)
 
 
@@ -53,7 +56,7 @@ def _trailing(x: Tensor, axis: Any, weights: tuple[Tensor | None, ...]) -> list[
 
 
 def _layer_normalization(x: Tensor, gamma: Any = None, beta: Any = None, axis: Any = -1, epsilon: float | None = None, **kwargs: Any) -> Any:
-    if kwargs or epsilon is None:
+    if any(kwargs.values()) or kwargs.keys() - {"rms_scaling"} or epsilon is None:
         return NotImplemented
     sizes = _trailing(x, axis, (gamma, beta))
     return NotImplemented if sizes is None else functional.layer_norm(x, sizes, gamma, beta, epsilon)
@@ -78,8 +81,8 @@ def _dot_product_attention(
     fits = query.ndim == key.ndim == value.ndim == 4 and key.shape[:3] == value.shape[:3] and query.shape[::2] == key.shape[::2]
     if not fits or query.shape[3] != key.shape[3] or attn_logits_soft_cap is not None or (mask is not None and mask.ndim != 4):
         return NotImplemented
-    if query.dtype not in WIDE or not query.dtype == key.dtype == value.dtype:
-        return NotImplemented
+    if query.dtype not in WIDE or not query.dtype == key.dtype == value.dtype or recording.order > 1:
+        return NotImplemented  # the kernel has no second gradient
     query, key, value = (x.transpose(1, 2) for x in (query, key, value))  # b n t d
     terms = None if bias is None else bias.to(query.dtype)
     if mask is not None or (bias is not None and is_causal):
@@ -90,6 +93,44 @@ def _dot_product_attention(
         query, seen, is_causal = torch.where(some, query, 0.0), seen | ~some, False
         terms = seen if terms is None else torch.where(seen, torch.where(some, terms, 0.0), -torch.inf)
     return functional.scaled_dot_product_attention(query, key, value, terms, is_causal=is_causal, scale=scale).transpose(1, 2)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Any:
+    if query.dtype not in WIDE or recording.order > 1 or not query.shape[-3] == key.shape[-3] == value.shape[-3]:
+        return NotImplemented  # the kernel has no second gradient
+    if mask is None:
+        return functional.scaled_dot_product_attention(query, key, value)
+    some = mask.any(-1, keepdim=True)  # a row that sees nothing sees all for the kernel, and takes zeros afterwards
+    return torch.where(some, functional.scaled_dot_product_attention(query, key, value, mask | ~some), 0.0)
+
+
+class _BinaryCrossentropy(torch.autograd.Function):
+    """PyTorch's own takes its logarithms one at a time; its gradient is in one pass."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(target: Tensor, x: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+        p = x.clamp(epsilon, 1.0 - epsilon)
+        return torch.log(1.0 - p).mul_(1.0 - target).addcmul_(target, torch.log(p)).neg_(), p
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: tuple) -> None:
+        target, x, _ = inputs
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(target, x, output[1])
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor, _: Any) -> tuple:
+        target, x, p = ctx.saved_tensors
+        gradient = torch.ops.aten.binary_cross_entropy_backward(upstream, p, target, None, 0)
+        return None, torch.where(p == x, gradient, 0.0), None
+
+
+def _binary_crossentropy_within(target: Tensor, output: Tensor, epsilon: float) -> Any:
+    if output.dtype not in WIDE or target.dtype != output.dtype or target.shape != output.shape or target.requires_grad or recording.order > 1:
+        return NotImplemented  # what is kept has no history for a second gradient
+    return _BinaryCrossentropy.apply(target, output, epsilon)[0]
 
 
 FAST: dict[str, Callable] = {
@@ -106,5 +147,9 @@ FAST: dict[str, Callable] = {
     "log_softmax": _along_one_axis(torch.log_softmax),
     "layer_normalization": _layer_normalization,
     "rms_normalization": _rms_normalization,
+    "attend": _attend,
+    "binary_crossentropy_within": _binary_crossentropy_within,
     "dot_product_attention": _dot_product_attention,
+    "lstm_sequence": recurrence.lstm,
+    "gru_sequence": recurrence.gru,
 }

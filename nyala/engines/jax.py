@@ -9,7 +9,6 @@ compiled programs are kept on disk; convolutions and pooling are in `_jax_window
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import math
 import os
@@ -28,6 +27,7 @@ from jax import lax
 
 from nyala.engines import _jax_windows as windows
 from nyala.engines._jax_fast import FAST
+from nyala.engines._memory import keep_freed_memory
 from nyala.engines.protocol import Engine, Shape, Tensor, Tree
 
 __all__ = ["JaxEngine"]
@@ -63,7 +63,7 @@ class JaxEngine(Engine):
     fast = FAST
 
     def __init__(self) -> None:
-        _keep_freed_memory()
+        keep_freed_memory()
         _keep_compiled_programs()
 
     # Tensors and the host ---------------------------------------------------------------------------------------------------
@@ -503,18 +503,6 @@ def _known(upstream: Tensor, aval: Any) -> Tensor:
 
 
 # The process ----------------------------------------------------------------------------------------------------------------------------------------
-
-
-def _keep_freed_memory() -> None:
-    """Tell glibc to reuse large blocks instead of giving them back: a train step otherwise faults the pages of its temporaries in anew each time."""
-    if sys.platform != "linux" or os.environ.get("NYALA_MALLOC") == "default":
-        return
-    with contextlib.suppress(OSError, AttributeError):
-        library = ctypes.CDLL(None)
-        library.gnu_get_libc_version  # noqa: B018  another C library has none, and other meanings for the numbers below
-        library.mallopt(-4, 0)  # M_MMAP_MAX
-        library.mallopt(-1, 2**31 - 1)  # M_TRIM_THRESHOLD
-        library.mallopt(-8, 1)  # M_ARENA_MAX: the other arenas cannot hold blocks beyond 64 MiB, and map those anew each time
 
 
 def _keep_compiled_programs() -> None:

@@ -64,6 +64,10 @@ class Engine:
         fast: shortcuts for composed ops, `{"layer_normalization": function}`. A shortcut takes the very arguments of the body it
             replaces (after conversion and promotion) and returns the same values, gradients and dtypes; it may return
             NotImplemented to leave a case to the composed body. The check suite compares the two.
+        together: makes one object of a list of tensors of one dtype, on which arithmetic and elementwise primitives act tensor by tensor, and
+            which gives them when iterated; None where calls cost nothing. Optimizers update many variables at once with it.
+        rules: shortcuts for the rules of optimizers on such objects, `{"adam": function}`, with the rule's own arguments; a shortcut may
+            write into tensors that nothing but their variable holds, or return NotImplemented.
     """
 
     name: str = ""
@@ -71,6 +75,8 @@ class Engine:
     abstract: bool = False
     compiles: bool = False
     fast: dict[str, Callable] = {}
+    together: Callable[[list[Tensor]], Any] | None = None
+    rules: dict[str, Callable] = {}
 
     # Tensors and the host ---------------------------------------------------------------------------------------------------
 

@@ -7,12 +7,10 @@ Start at `_primitive`, which fills the gaps in PyTorch's tables of kernels, then
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import operator
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,10 @@ from torch.utils.checkpoint import checkpoint
 
 from nyala.engines import _torch_windows as windows
 from nyala.engines import using
+from nyala.engines._memory import keep_freed_memory
 from nyala.engines._torch_fast import FAST
+from nyala.engines._torch_lists import RULES, TensorList
+from nyala.engines._torch_recording import recording
 from nyala.engines.protocol import Engine, Shape, Tensor, Tree
 
 _NAMES = ("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex64 complex128 "
@@ -96,9 +97,9 @@ def _binary_of_tensors(function: Callable) -> staticmethod:
     """`_binary` for a function that takes tensors only."""
 
     def lifted(x: Any, y: Any) -> Tensor:
-        if not isinstance(x, torch.Tensor):
+        if isinstance(x, (bool, int, float, np.generic)):
             x = torch.scalar_tensor(x, dtype=y.dtype, device=y.device)
-        elif not isinstance(y, torch.Tensor):
+        elif isinstance(y, (bool, int, float, np.generic)):
             y = torch.scalar_tensor(y, dtype=x.dtype, device=x.device)
         return function(x, y)
 
@@ -127,23 +128,6 @@ def _detach(x: Any) -> Any:
     return x.detach() if isinstance(x, torch.Tensor) else x
 
 
-class _Recording(threading.local):
-    """How many gradients are being recorded in this thread, one inside the other."""
-
-    depth = 0
-
-    @contextlib.contextmanager
-    def deeper(self) -> Iterator[None]:
-        self.depth += 1
-        try:
-            yield
-        finally:
-            self.depth -= 1
-
-
-_recording = _Recording()
-
-
 class _CustomGradient(torch.autograd.Function):
     """One call of a function that brings its own gradient."""
 
@@ -167,12 +151,18 @@ class _CustomGradient(torch.autograd.Function):
 
 
 class TorchEngine(Engine):
-    """See `Engine` for the contract of every method."""
+    """See `Engine` for the contract of every method.
+
+    Environment, read when the engine starts: NYALA_MALLOC=default leaves the C library's memory settings alone.
+    """
 
     name = "torch"
     fast: dict[str, Callable] = FAST
+    together = TensorList
+    rules = RULES
 
     def __init__(self) -> None:
+        keep_freed_memory()
         self._device = torch.device("cuda:0" if torch.cuda.is_available() else "mps:0" if torch.backends.mps.is_available() else "cpu")
 
     # Tensors and the host ---------------------------------------------------------------------------------------------------
@@ -224,7 +214,7 @@ class TorchEngine(Engine):
     def compile(self, function: Callable, donate: Sequence[int] = ()) -> Callable:
         @functools.wraps(function)
         def run(*args: Tree) -> Tree:
-            if _recording.depth:  # part of a loss
+            if recording.depth:  # part of a loss
                 return function(*args)
             with torch.no_grad():
                 return function(*args)
@@ -233,8 +223,8 @@ class TorchEngine(Engine):
 
     def value_and_grad(self, function: Callable) -> Callable:
         def run(values: Sequence[Tensor]) -> tuple[tuple[Tensor, Tree], list[Tensor]]:
-            nested = _recording.depth > 0
-            with torch.enable_grad(), _recording.deeper():
+            nested = recording.depth > 0
+            with torch.enable_grad(), recording.deeper(recording.order + 1):
                 # Inside another gradient a value keeps its history, under a name of its own: other uses of it are constants here.
                 leaves = [x.view_as(x) if nested and x.requires_grad else x.detach().requires_grad_() for x in values]
                 loss, aux = function(leaves)
@@ -252,13 +242,15 @@ class TorchEngine(Engine):
         return torch.func.vmap(function, tuple(in_axes) if isinstance(in_axes, list) else in_axes, out_axes)
 
     def remat(self, function: Callable) -> Callable:
-        def recorded(*args: Any) -> Any:
-            with using(self), _recording.deeper():  # PyTorch may call again from a thread of its own
-                return function(*args)
-
         def run(*args: Any) -> Any:
             if not torch.is_grad_enabled():
                 return function(*args)
+            order = recording.order
+
+            def recorded(*args: Any) -> Any:
+                with using(self), recording.deeper(order):  # PyTorch may call again from a thread of its own
+                    return function(*args)
+
             return checkpoint(recorded, *args, use_reentrant=False, preserve_rng_state=False)
 
         return run
@@ -292,8 +284,8 @@ class TorchEngine(Engine):
     @staticmethod
     @_primitive
     def sign(x: Tensor) -> Tensor:
-        x = x.detach()
-        return torch.where(x == x, torch.sign(x), x)  # torch.sign has 0 for nan
+        x = torch.detach(x)
+        return torch.where(torch.eq(x, x), torch.sign(x), x)  # torch.sign has 0 for nan
 
     add, subtract, multiply, divide = _binary(operator.add), _binary(operator.sub), _binary(operator.mul), _binary(operator.truediv)
     floor_divide, remainder = _binary(lambda x, y: _detach(x) // _detach(y)), _binary_of_tensors(torch.remainder)
@@ -491,11 +483,11 @@ class TorchEngine(Engine):
 
     @staticmethod
     def fft(x: Tensor, axis: int) -> Tensor:
-        return torch.fft.fft(x, dim=axis)
+        return torch.fft.fft(x, dim=axis) if x.numel() else x  # its library refuses nothing at all
 
     @staticmethod
     def ifft(x: Tensor, axis: int) -> Tensor:
-        return torch.fft.ifft(x, dim=axis)
+        return torch.fft.ifft(x, dim=axis) if x.numel() else x
 
     # Random bits ------------------------------------------------------------------------------------------------------------
 

@@ -50,6 +50,11 @@ class Mean(Metric):
         self._add(values, sample_weight, None)
 
     def _add(self, values: Any, sample_weight: Any, mask: Any) -> None:
+        values = ops.convert_to_tensor(values, self.dtype)
+        if mask is None and type(sample_weight) in (int, float) and not values.shape:  # the loss of a batch and its size
+            self.total.assign(self.total + values * sample_weight)
+            self.count.assign(self.count + sample_weight)
+            return
         values, weight = _weighted(values, sample_weight, mask, self.dtype)
         shape = tuple(values.shape)
         inner = float(max(math.prod(shape[1:]), 1))

@@ -112,17 +112,12 @@ def attention_weights(query: Tensor, key: Tensor, mask: Any = None) -> Tensor:
         mask: bool, broadcasts with (..., n, t, s).
     Returns: (..., n, t, s).
 
-    >>> attention_weights([[[1.0]]], [[[0.0], [0.0]]], convert([[[True, False]]])).tolist()
+    >>> import nyala
+    >>> attention_weights([[[1.0]]], [[[0.0], [0.0]]], nyala.ops.convert_to_tensor([[[True, False]]])).tolist()
     [[[1.0, 0.0]]]
     """
-    lead, (rows, size), columns = tuple(query.shape[:-2]), query.shape[-2:], key.shape[-2]
-    query = _as_more_rows(engine.multiply(query, 1.0 / math.sqrt(size)), key.shape[-3])
-    axes = tuple(range(key.ndim))
-    scores = engine.reshape(engine.matmul(query, engine.transpose(key, (*axes[:-2], axes[-1], axes[-2]))), (*lead, rows, columns))
-    if mask is None:
-        return softmax(scores)
-    low = -3e4 if engine.dtype(scores) == "float16" else -1e30  # far below any score, and within the dtype
-    return engine.where(mask, softmax(engine.where(mask, scores, low)), 0.0)
+    weights = softmax(_scores(query, key, mask))
+    return weights if mask is None else engine.where(mask, weights, 0.0)
 
 
 @op(promote="float")
@@ -143,12 +138,30 @@ def attention_means(weights: Tensor, value: Tensor) -> Tensor:
 
 @op(promote="float")
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Any = None) -> Tensor:
-    """attention_means(attention_weights(query, key, mask), value), which an engine may compute without keeping the weights.
+    """attention_means(attention_weights(query, key, mask), value), the softmax divided out after the product with the values, which are fewer.
 
     >>> attend([[[1.0]]], [[[0.0], [0.0]]], [[[2.0], [4.0]]]).tolist()
     [[[3.0]]]
     """
-    return attention_means(attention_weights(query, key, mask), value)
+    if engine.dtype(query) in NARROW:
+        return attention_means.function(attention_weights.function(query, key, mask), value)
+    scores = _scores(query, key, mask)
+    exponentials = engine.exp(engine.subtract(scores, engine.stop_gradient(engine.max(scores, (scores.ndim - 1,), True))))
+    if mask is not None:
+        exponentials = engine.where(mask, exponentials, 0.0)
+    total = engine.sum(exponentials, (scores.ndim - 1,), True)
+    total = total if mask is None else engine.where(engine.equal(total, 0.0), 1.0, total)  # of a row that may attend to nothing
+    return engine.divide(attention_means.function(exponentials, value), total)
+
+
+def _scores(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:
+    """(..., n, t, s), far below any other where the mask is False."""
+    lead, (rows, size), columns = tuple(query.shape[:-2]), query.shape[-2:], key.shape[-2]
+    query = _as_more_rows(engine.multiply(query, 1.0 / math.sqrt(size)), key.shape[-3])
+    axes = tuple(range(key.ndim))
+    scores = engine.reshape(engine.matmul(query, engine.transpose(key, (*axes[:-2], axes[-1], axes[-2]))), (*lead, rows, columns))
+    low = -3e4 if engine.dtype(scores) == "float16" else -1e30
+    return scores if mask is None else engine.where(mask, scores, low)
 
 
 def _as_more_rows(x: Tensor, heads: int) -> Tensor:

@@ -23,9 +23,8 @@ def _wide(x: Tensor) -> Tensor:
     return x if dtypes.is_float(dtype) and dtype not in NARROW else cast(x, "float32")
 
 
-def _inside(probability: Tensor) -> Tensor:
-    """Probabilities kept away from 0 and 1."""
-    epsilon = config.epsilon()
+def _inside(probability: Tensor, epsilon: float) -> Tensor:
+    """Probabilities kept epsilon away from 0 and 1."""
     return engine.minimum(engine.maximum(probability, epsilon), 1.0 - epsilon)
 
 
@@ -49,9 +48,19 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
     if from_logits:  # max(x, 0) - x * target + log(1 + exp(-|x|))
         loss = engine.subtract(engine.maximum(x, 0.0), engine.multiply(x, target))
         return cast(engine.add(loss, engine.log1p(engine.exp(engine.negative(engine.abs(x))))), dtype)
-    p = _inside(x)
+    return cast(binary_crossentropy_within(target, x, config.epsilon()), dtype)
+
+
+@op(promote="float")
+def binary_crossentropy_within(target: Tensor, output: Tensor, epsilon: float) -> Tensor:
+    """-target * log(p) - (1 - target) * log(1 - p), element by element, with the probabilities p kept epsilon away from 0 and 1.
+
+    >>> binary_crossentropy_within([0.0, 1.0], [0.5, 0.0], 0.25).tolist()
+    [0.6931472, 1.3862944]
+    """
+    p = _inside(output, epsilon)
     one, zero = engine.log(p), engine.log(engine.subtract(1.0, p))
-    return cast(engine.negative(engine.add(engine.multiply(target, one), engine.multiply(engine.subtract(1.0, target), zero))), dtype)
+    return engine.negative(engine.add(engine.multiply(target, one), engine.multiply(engine.subtract(1.0, target), zero)))
 
 
 def _log_probability(x: Tensor, from_logits: bool, axis: int) -> Tensor:
@@ -59,7 +68,7 @@ def _log_probability(x: Tensor, from_logits: bool, axis: int) -> Tensor:
     if from_logits:
         return log_softmax(x, axis)
     total = engine.sum(x, (axis,), True)
-    return engine.log(_inside(engine.divide(x, engine.where(engine.equal(total, 0.0), 1.0, total))))
+    return engine.log(_inside(engine.divide(x, engine.where(engine.equal(total, 0.0), 1.0, total)), config.epsilon()))
 
 
 @op(promote="float")

@@ -125,7 +125,9 @@ def _columns(x: Tensor, number: int) -> list[Tensor]:
 def _sequence(
     step: Callable, inputs: Tensor, kernel: Tensor, bias: Tensor | None, states: Sequence[Tensor], mask: Tensor | None, go_backwards: bool
 ) -> tuple[Tensor, ...]:
-    """All outputs, which are the first state, and the last states, from time-major scans without a probe. The inputs of all times go through one product."""
+    """All outputs, which are the first state, and the last states, from time-major scans without a probe.
+
+    The inputs of all times go through one product."""
     times = engine.matmul(_swap(inputs), kernel)  # t b gates
     times = times if bias is None else engine.add(times, bias)
     xs = (times,) if mask is None else (times, _swap(mask))

@@ -14,6 +14,7 @@ _FILES = {
     "lamb": ("Lamb",),
     "lion": ("Lion",),
     "loss_scale": ("LossScaleOptimizer",),
+    "multi_optimizer": ("MultiOptimizer", "OptimizerMap"),
     "muon": ("Muon",),
     "nadam": ("Nadam",),
     "rmsprop": ("RMSprop",),
@@ -31,5 +32,6 @@ __getattr__, __dir__, __all__ = lazy(
     },
 )
 
-CLASSES = sorted(name for name in __all__ if name[0].isupper() and name not in ("Optimizer", "LossScaleOptimizer"))
-ALIASES = {name.lower(): name for name in [*CLASSES, "LossScaleOptimizer"]}  # strings are taken in any case
+_OF_OTHERS = ("LossScaleOptimizer", "MultiOptimizer", "OptimizerMap")  # made of other optimizers
+CLASSES = sorted(name for name in __all__ if name[0].isupper() and name not in ("Optimizer", *_OF_OTHERS))
+ALIASES = {name.lower(): name for name in [*CLASSES, *_OF_OTHERS[:2]]}  # strings are taken in any case

@@ -34,6 +34,7 @@ class Adadelta(Optimizer):
         epsilon: added under the roots; it sets the size of the first steps.
     """
 
+    elementwise = True
     slot_order = (("accumulated_grad", "accumulated_delta_var"),)
 
     @common_arguments

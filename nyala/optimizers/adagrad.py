@@ -32,6 +32,7 @@ class Adagrad(Optimizer):
         epsilon: added under the root.
     """
 
+    elementwise = True
     slot_order = (("accumulator",),)
 
     @common_arguments

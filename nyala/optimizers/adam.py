@@ -36,6 +36,11 @@ def update(
     Source: Kingma, Ba 2014, Adam: a method for stochastic optimization (end of section 2);
         Reddi, Kale, Kumar 2018, On the convergence of Adam and beyond.
     """
+    shortcut = engine.rules.get("adam")
+    if shortcut is not None:
+        result = shortcut(gradient, value, slots, rate, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, amsgrad=amsgrad)
+        if result is not NotImplemented:
+            return result
     m = slots["momentum"] * beta_1 + gradient * (1 - beta_1)
     v = slots["velocity"] * beta_2 + gradient * gradient * (1 - beta_2)
     new = {"momentum": m, "velocity": v}
@@ -60,6 +65,7 @@ class Adam(Optimizer):
     array([0.9, 2.1], dtype=float32)
     """
 
+    elementwise = True
     slot_order = (("momentum", "velocity"), ("velocity_hat",))
 
     @common_arguments

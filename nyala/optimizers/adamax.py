@@ -35,6 +35,7 @@ class Adamax(Optimizer):
         epsilon: added to the size.
     """
 
+    elementwise = True
     slot_order = (("momentum", "norm"),)
 
     @common_arguments

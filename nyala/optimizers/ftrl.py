@@ -45,6 +45,7 @@ class Ftrl(Optimizer):
         beta: added to the root.
     """
 
+    elementwise = True
     slot_order = (("accumulator", "linear"),)
 
     @common_arguments

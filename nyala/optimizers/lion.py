@@ -33,6 +33,7 @@ class Lion(Optimizer):
         beta_2: how much of the momentum is kept per step.
     """
 
+    elementwise = True
     slot_order = (("momentum",),)
 
     @common_arguments

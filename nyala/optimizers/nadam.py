@@ -54,6 +54,7 @@ class Nadam(Optimizer):
         epsilon: added to the root.
     """
 
+    elementwise = True
     slot_order = (("momentum", "velocity"),)
 
     @common_arguments

@@ -27,6 +27,7 @@ from nyala.engines.protocol import Tensor
 from nyala.optimizers.checks import check_arguments, check_count, takes_step
 from nyala.optimizers.clipping import as_dtype, clip
 from nyala.optimizers.schedules.schedule import LearningRateSchedule
+from nyala.optimizers.together import update_together, works_together
 
 Slots = dict[str, Tensor]
 Initialize = TypeVar("Initialize", bound=Callable)
@@ -59,6 +60,7 @@ class Optimizer:
     array([0.5, 2.5], dtype=float32)
     """
 
+    elementwise = False  # of the class that writes `update`: whether it is arithmetic entry by entry, which can take many variables at once
     slot_order: tuple[tuple[str, ...], ...] = ()  # slots of one group lie together per variable, the groups one after the other
 
     def __init__(
@@ -370,6 +372,10 @@ class Optimizer:
         clipped = clip([g for g, _ in pairs], self.clipnorm, self.clipvalue, self.global_clipnorm)
         self._scalars = {}
         try:
+            if type(self).update_step is Optimizer.update_step and works_together(type(self)):
+                scalars_as = functools.partial(self._scalars_as, learning_rate=learning_rate)
+                update_together(self.update, clipped, [v for _, v in pairs], self._slots, scalars_as)
+                return
             for gradient, (_, variable) in zip(clipped, pairs, strict=True):
                 self.update_step(gradient, variable, learning_rate)
         finally:

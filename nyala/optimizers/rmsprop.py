@@ -45,6 +45,7 @@ class RMSprop(Optimizer):
         centered: whether the variance takes the place of the mean square.
     """
 
+    elementwise = True
     slot_order = (("velocity",), ("momentum",), ("average_gradient",))
 
     @common_arguments

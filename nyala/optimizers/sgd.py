@@ -43,6 +43,7 @@ class SGD(Optimizer):
     array([0., 3.], dtype=float32)
     """
 
+    elementwise = True
     slot_order = (("momentum",),)
 
     @common_arguments

@@ -45,6 +45,11 @@ def _attention(random: Random, **options: object) -> tuple[tuple, dict]:
     return (_normal(random, 2, 5, 3, 7), _normal(random, 2, 11, 3, 7), _normal(random, 2, 11, 3, 7)), options
 
 
+def _heads(random: Random, *lead: int, keys: int = 3) -> tuple:
+    """Queries, keys and values behind these axes: 6 heads of 5 queries, some heads of 11 keys."""
+    return _normal(random, *lead, 6, 5, 7), _normal(random, *lead, keys, 11, 7), _normal(random, *lead, keys, 11, 3)
+
+
 CASES: dict[str, list[Case]] = {
     **{name: _unary() for name in ("relu", "relu6", "elu", "selu", "silu", "softplus", "softsign", "log_sigmoid", "hard_sigmoid", "hard_silu",
         "leaky_relu", "logsumexp")},
@@ -85,6 +90,19 @@ CASES: dict[str, list[Case]] = {
         lambda random: ((*_recurrence(random, 3, 1, 12, 12), SEEN), {}),
         lambda random: ((*_recurrence(random, 3, 1, 12, 12), SEEN), {"go_backwards": True}),
         lambda random: (_recurrence(random, 3, 1, 12), {"reset_after": False}),
+    ],
+    "binary_crossentropy_within": [
+        lambda random: (((random.random((5, 7)) < 0.5).astype("float32"), random.uniform(-0.2, 1.2, (5, 7)).astype("float32"), 1e-3), {}),
+        lambda random: ((random.random((3, 2)) < 0.5, random.random((3, 2)).astype("float32"), 1e-7), {}),
+        lambda random: (((random.random(7) < 0.5).astype("float16"), random.random(7).astype("float16"), 1e-2), {}),
+    ],
+    "attend": [
+        lambda random: (_heads(random, 2, keys=6), {}),
+        lambda random: (_heads(random, 2, keys=3), {}),
+        lambda random: ((*_heads(random, 2, keys=6), random.random((2, 1, 5, 11)) < 0.5), {}),
+        lambda random: ((*_heads(random, 2, keys=6), np.arange(5)[:, None] + np.zeros((5, 11)) > 2), {}),
+        lambda random: ((*_heads(random, 2, 3, keys=6), np.tril(np.ones((5, 11), bool))), {}),
+        lambda random: ((*_heads(random, 2, keys=2), np.tril(np.ones((5, 11), bool))), {}),
     ],
     "dot_product_attention": [
         _attention,

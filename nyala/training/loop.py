@@ -34,6 +34,11 @@ def bucket(rows: int) -> int:
     return -(-rows // step) * step
 
 
+def _rows_for(data: ArrayData) -> int:
+    """How many rows the data take on the device: with some to spare on engines that compile a program for each number."""
+    return bucket(data.rows) if current().compiles else data.rows
+
+
 def padded(array: np.ndarray, rows: int) -> np.ndarray:
     """The array with zero rows added up to `rows`; they are never addressed."""
     if len(array) == rows:
@@ -70,6 +75,7 @@ class Programs:
         self.table: dict[tuple, Callable] = {}
         self.seconds: dict[tuple, float] = {}  # per step, as measured
         self.row_wise: bool | None = None  # see prediction.py
+        self.structure: Any = None  # see Trainer._structure
         self.direct: dict[tuple, Callable] = {}  # by engine, shape and dtype of one host array
         self.recompiles = Recompiles()
 
@@ -158,7 +164,7 @@ class Runner:
     def _place(self, data: ArrayData) -> Any:
         """The arrays on the device, put there once per engine."""
         if self._placed_for is not current():
-            rows = bucket(data.rows)
+            rows = _rows_for(data)
             self._placed = tree.map_structure(lambda leaf: None if leaf is None else engine.asarray(padded(leaf, rows)), data.parts)
             self._placed_for = current()
         return self._placed
@@ -167,7 +173,7 @@ class Runner:
         size = data.batch_size
         placed = self._place(data)
         shuffled = data.shuffle
-        order = engine.asarray(padded(data.order(), bucket(data.rows))) if shuffled else None
+        order = engine.asarray(padded(data.order(), _rows_for(data))) if shuffled else None
         key = (self.mode, size, shuffled, signature(placed))
         full = min(data.steps, data.rows // size)
         done = 0

@@ -7,16 +7,21 @@ zero rows to the size of the others, and a single batch to a power of two; the r
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 
 from nyala.core import tree
-from nyala.engines import current
+from nyala.engines import current, engine
 from nyala.training.data import ArrayData
 from nyala.training.loop import padded, signature, specs_of, to_device
 
 SMALL_BYTES = 2**15
+GROUP = 16  # batches that one program runs, where a batch takes less than QUICK_SECONDS
+QUICK_SECONDS = 1e-3
+GROUP_BYTES = 2**26
+TIMED = 8  # batches, the first one apart, from which it is known how long one takes
 
 
 def predict_arrays(model: Any, data: ArrayData) -> Any:
@@ -29,10 +34,54 @@ def predict_arrays(model: Any, data: ArrayData) -> Any:
         if rows == data.rows:
             model._programs.remember(x, ("predict", signature((x,))))
         return results
+    if not fills:
+        return joined([predict_batch(model, batch[:1]) for batch in data.batches()])
     results: list[Any] = []
-    for batch in data.batches():
-        results.append(predict_batch(model, _filled(batch[:1], data.batch_size) if fills else batch[:1]))
-    return _cut(joined(results), data.rows, len(results) * data.batch_size) if fills else joined(results)
+    done, size, began = 0, data.batch_size, 0.0
+    while done < data.steps:
+        count = GROUP if began and data.steps - done > GROUP and _is_quick(model, (x,), size) else 1
+        batch = data.batch(slice(done * size, (done + count) * size))[:1]
+        results.append(_predict_group(model, batch, size) if count > 1 else predict_batch(model, _filled(batch, size)))
+        done += count
+        if done == 1:  # compiled by now
+            began = time.perf_counter()
+        elif done == TIMED:
+            here.block(results[-1])
+            model._programs.seconds[_timing((x,), size)] = (time.perf_counter() - began) / (TIMED - 1)
+    return _cut(joined(results), data.rows, data.steps * size)
+
+
+def _timing(batch: tuple, size: int) -> tuple:
+    return current().name, "predict", size, *(leaf.shape[1:] for leaf in tree.flatten(batch))
+
+
+def _is_quick(model: Any, batch: tuple, size: int) -> bool:
+    """Whether batches are so quick that what a dispatch costs is worth saving, and so small that many may go at once."""
+    seconds = model._programs.seconds.get(_timing(batch, size))
+    bytes_of_group = sum(leaf.nbytes // len(leaf) for leaf in tree.flatten(batch)) * size * GROUP
+    return seconds is not None and seconds < QUICK_SECONDS and bytes_of_group < GROUP_BYTES
+
+
+def _predict_group(model: Any, batch: tuple, size: int) -> Any:
+    """Predictions for GROUP batches by one program that runs them one after the other."""
+    shapes = signature(batch)
+
+    def run(batch: tuple) -> Any:
+        structure: list[Any] = []
+
+        def one(_: tuple, now: tuple) -> tuple[tuple, tuple]:
+            structure[:] = [model.predict_step(tree.pack_sequence_as(batch, now))]
+            return (), tuple(tree.flatten(structure[0]))
+
+        if current().abstract:
+            return model.predict_step(batch)
+        leaves = [engine.reshape(leaf, (GROUP, size, *leaf.shape[1:])) for leaf in tree.flatten(batch)]
+        _, columns = engine.scan(one, (), tuple(leaves), GROUP, False, 1)
+        joined_rows = [engine.reshape(column, (GROUP * size, *column.shape[2:])) for column in columns]
+        return tree.pack_sequence_as(structure[0], joined_rows)
+
+    program = model._programs.get(("predict", GROUP, shapes), run, [specs_of(batch)])
+    return program(to_device(batch))
 
 
 def predict_batch(model: Any, batch: tuple) -> Any:

@@ -159,11 +159,22 @@ class Trainer(Trained):
             y_pred = self(x, training=True)
             return self._scaled(self._loss_of(x, y, y_pred, sample_weight, training=True)), y_pred
 
-        differentiate: Any = value_and_grad(loss_fn, self.trainable_variables)
+        variables = self._structure().trainable
+        differentiate: Any = value_and_grad(loss_fn, variables)
         (_, y_pred), gradients = differentiate()
         self._warn_unused(differentiate.unused)
-        self.optimizer.apply(gradients, self.trainable_variables)
+        self.optimizer.apply(gradients, variables)
         return self._track(x, y, y_pred, sample_weight)
+
+    def _structure(self) -> _Structure:
+        """What a step asks of the model's structure: within one fit it is found once, when all is built."""
+        known = self._programs.structure
+        if isinstance(known, _Structure):
+            return known
+        found = _Structure(self)
+        if known is KEPT and all(layer.built for layer in found.layers):
+            self._programs.structure = found
+        return found
 
     def _warn_unused(self, unused: list[Variable]) -> None:
         """Say once that some weights get no gradient, and why."""
@@ -219,7 +230,7 @@ class Trainer(Trained):
         if not objectives.ready:
             objectives.build(self, y, y_pred)
         total = objectives.total(y, y_pred, sample_weight) if y is not None or any(objectives.losses) else None
-        for added in self.losses:
+        for added in self._structure().losses():
             added = added if current().is_tensor(added) else convert(added)
             total = added if total is None else engine.add(*_same_dtype(total, added))
         if total is None:
@@ -309,6 +320,7 @@ class Trainer(Trained):
             callbacks, add_history=True, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=epochs, steps=train.steps
         )  # fmt: skip
         self.stop_training = False
+        self._programs.structure = KEPT
         calls.on_train_begin()
         logs: dict[str, Any] = {}
         warned = False
@@ -332,6 +344,7 @@ class Trainer(Trained):
                     break
         finally:
             self._close_losses()
+            self._programs.structure = None
         if epochs > initial_epoch:
             self.optimizer.finalize_variable_values(self.trainable_variables)
         calls.on_train_end(logs)
@@ -420,7 +433,7 @@ class Trainer(Trained):
         return self._count(self.test_step, data)
 
     def _prepare(self, data: Any, training: bool) -> None:
-        """Build the model, the losses, the metrics and the optimizer for data like this, by running a step on shapes. Streams: at their first batch."""
+        """Build the model, losses, metrics and optimizer for data like this, by running a step on shapes; for streams, at their first batch."""
         if isinstance(data, ArrayData):
             self._prepare_batch(data.batch(slice(0, data.batch_size)), training)
 
@@ -580,6 +593,22 @@ class Trainer(Trained):
         from nyala.core.serialization import deserialize_keras_object
 
         self.compile(**{k: deserialize_keras_object(v) for k, v in config.items()})
+
+
+KEPT = object()  # in the place of a structure: keep the one that is found next
+
+
+class _Structure:
+    """The layers of a model and the variables that are trained."""
+
+    def __init__(self, model: Any) -> None:
+        self.layers = list(model._flatten_layers())
+        self.trainable: list[Variable] = model.trainable_variables
+        self.regularized = [v for v in model.trainable_weights if v.regularizer is not None]
+
+    def losses(self) -> list[Any]:
+        """As Layer.losses."""
+        return [loss for layer in self.layers for loss in layer._losses] + [v.regularizer(v) for v in self.regularized if v.regularizer is not None]
 
 
 def _row_shapes(data: ArrayData) -> list[tuple]:

@@ -657,7 +657,8 @@ def test_memory_settings_can_be_left_alone():
         class Spy:
             gnu_get_libc_version = mallopt = staticmethod(lambda *arguments: calls.append(arguments))
         import nyala.engines.jax as module
-        module.ctypes.CDLL = lambda name: Spy
+        from nyala.engines import _memory
+        _memory.ctypes.CDLL = lambda name: Spy
         module.JaxEngine()
         print(*[number for call in calls for number in call])
     """

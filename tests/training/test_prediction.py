@@ -6,6 +6,7 @@ import pytest
 
 import nyala
 from nyala import layers
+from nyala.training import prediction
 from nyala.training.prediction import is_row_wise
 
 RANDOM = np.random.default_rng(3)
@@ -125,3 +126,34 @@ def test_streams_build_what_is_not_built(kind):
     assert sorted(history.history) == ["loss", "mae"] and len(model.weights) == 4
     assert len(model.optimizer.variables) > 8
     assert model.evaluate(Batches(), verbose=0)[0] >= 0
+
+
+def test_quick_batches_go_in_groups():
+    model = dense()
+    x = RANDOM.normal(size=(4 * 60 + 3, 5)).astype("float32")
+    want = np.asarray(model(x))
+    for _ in range(3):  # timed in the first one
+        np.testing.assert_allclose(model.predict(x, batch_size=4), want, rtol=1e-5, atol=1e-6)
+    grouped = [program for key, program in model._programs.table.items() if key[1:3] == ("predict", prediction.GROUP)]
+    assert [program.traces for program in grouped] == [1]
+    model.set_weights([w * 0.5 for w in model.get_weights()])
+    np.testing.assert_allclose(model.predict(x, batch_size=4), np.asarray(model(x)), rtol=1e-5, atol=1e-6)
+
+
+def test_slow_or_large_batches_go_one_by_one(monkeypatch):
+    monkeypatch.setattr(prediction, "QUICK_SECONDS", 0.0)
+    model = dense()
+    x = RANDOM.normal(size=(4 * 60 + 3, 5)).astype("float32")
+    np.testing.assert_allclose(model.predict(x, batch_size=4), np.asarray(model(x)), rtol=1e-5, atol=1e-6)
+    assert not [key for key in model._programs.table if key[1:3] == ("predict", prediction.GROUP)]
+
+
+def test_groups_of_several_inputs_and_outputs():
+    a, b = nyala.Input((5,), name="a"), nyala.Input((5,), name="b")
+    both = layers.Concatenate()([a, b])
+    model = nyala.Model({"a": a, "b": b}, {"sum": layers.Dense(1)(both), "all": [layers.Dense(4)(both)]})
+    x = RANDOM.normal(size=(2 * 50 + 1, 5)).astype("float32")
+    got, want = model.predict({"a": x, "b": -x}, batch_size=2), model({"a": x, "b": -x})
+    assert [key for key in model._programs.table if key[1:3] == ("predict", prediction.GROUP)]
+    np.testing.assert_allclose(got["sum"], np.asarray(want["sum"]), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(got["all"][0], np.asarray(want["all"][0]), rtol=1e-5, atol=1e-6)

@@ -139,11 +139,10 @@ class Heads(Layer):
         """All masks as one bool tensor that broadcasts against (*lead, t, s) with flat positions; None without any."""
         rows, columns = math.prod(t), math.prod(s)
         parts = [self._of_values(ops.cast(mask, "bool"), columns, lead) for mask in value_masks if mask is not None]
-        distance = ops.subtract(ops.reshape(ops.arange(rows), (rows, 1)), ops.reshape(ops.arange(columns), (1, columns)))
-        if causal:
-            parts.append(ops.greater_equal(distance, 0))
-        if self.sliding_window is not None:
-            parts.append(ops.less(ops.absolute(distance), self.sliding_window))
+        if causal or self.sliding_window is not None:
+            distance = ops.subtract(ops.reshape(ops.arange(rows), (rows, 1)), ops.reshape(ops.arange(columns), (1, columns)))
+            parts += [ops.greater_equal(distance, 0)] if causal else []
+            parts += [ops.less(ops.absolute(distance), self.sliding_window)] if self.sliding_window is not None else []
         if attention_mask is not None:
             given = ops.cast(attention_mask, "bool")
             front, sizes = tuple(given.shape)[: -len(t + s)], tuple(given.shape)[-len(t + s) :]
