@@ -286,6 +286,9 @@ class JaxEngine(Engine):
     # Indexing and order --------------------------------------------------------------------------------------------------------
 
     def take(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:
+        if x.shape[axis] == 0:  # jnp.take forgets the shape of the indices here
+            shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :])
+            return jnp.full(shape, np.nan if jnp.issubdtype(x.dtype, np.inexact) else 0, x.dtype)
         return jnp.take(x, indices, axis=axis, mode="fill")
 
     def take_along_axis(self, x: Tensor, indices: Tensor, axis: int) -> Tensor:

@@ -64,11 +64,12 @@ OP_MODULES = {
     "core": "core",
     "control": "core",
     "fourier": "math",
+    "image": "image",
 }  # file of nyala.ops, up to its first "_" -> module of keras.ops
 
 
 def _op_entry(operation: Any, config: dict[str, Any]) -> dict[str, Any]:
-    file = operation.op.__module__.rpartition(".")[2].partition("_")[0]
+    file = operation.op.__module__.split(".")[2].partition("_")[0]
     name = class_name(operation.op.__name__)
     return {
         "module": f"keras.src.ops.{OP_MODULES.get(file, 'numpy')}",
@@ -112,13 +113,13 @@ def _find_op(entry: Mapping[str, Any]) -> tuple[Function, dict[str, Any]] | None
         return None
     from nyala import ops
 
-    name = next((name for name in dir(ops) if class_name(name) == entry["class_name"]), None)
-    if name is None:
+    found = next((getattr(part, name) for part in (ops, ops.image) for name in dir(part) if class_name(name) == entry["class_name"]), None)
+    if found is None:
         raise LookupFailed("a functional config", need="ops that are in nyala.ops", got=repr(entry["class_name"]))
     config = {k: deserialize_keras_object(v) for k, v in entry["config"].items() if k not in ("name", "dtype")}
-    known = inspect.signature(getattr(ops, name)).parameters
+    known = inspect.signature(found).parameters
     named = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
-    return Function(getattr(ops, name), entry["config"].get("name")), {k: v for k, v in config.items() if named or k in known}
+    return Function(found, entry["config"].get("name")), {k: v for k, v in config.items() if named or k in known}
 
 
 def functional_from_config(cls: type, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:

@@ -529,6 +529,12 @@ def test_conv_inside_scan_while_and_vmap(random):
     np.testing.assert_allclose(per_kernel[1], jax.grad(lambda k: jnp.sum(jnp.sin(conv(x, k))))(kernels[1]), rtol=1e-4, atol=1e-4)
 
 
+def test_take_from_nothing_keeps_the_shape_of_the_indices():
+    got = engine.take(engine.asarray(np.zeros((2, 0, 3), "float32")), engine.asarray(np.zeros((0, 7), "int32")), 1)
+    assert got.shape == (2, 0, 7, 3)
+    assert engine.take(engine.asarray(np.zeros((0, 3), "int32")), engine.asarray(np.zeros((5,), "int32")), 0).shape == (5, 3)
+
+
 def test_max_pool_gives_ties_to_the_first(random):
     x = engine.asarray([[[[1.0], [2.0], [5.0]], [[2.0], [2.0], [7.0]]]])  # one window of 2 x 2, and a column that belongs to none
     gradient = jax.grad(lambda x: jnp.sum(3 * engine.max_pool(x, (2, 2), (2, 2), [(0, 0), (0, 0)])))(x)

@@ -12,7 +12,7 @@ import sys
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-KINDS = ["layers", "activations", "losses", "metrics", "optimizers", "initializers", "regularizers", "dtypes", "models"]
+KINDS = ["layers", "activations", "losses", "metrics", "optimizers", "initializers", "regularizers", "dtypes", "models", "images", "augmentations"]
 
 
 def main(kinds):

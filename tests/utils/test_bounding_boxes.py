@@ -65,7 +65,7 @@ def test_shears_and_turns_keep_areas():
 
 
 def test_errors():
-    with pytest.raises(ArgumentError, match="convert_format needs a format of .*, got 'xyxx'"):
+    with pytest.raises(ArgumentError, match=r"convert_format needs a format of .*, got 'xyxx'"):
         bb.convert_format(boxes(2), "xyxx", "xyxy")
     with pytest.raises(ArgumentError, match="convert_format needs the height and width of the images, got None and None"):
         bb.convert_format(boxes(2), "xyxy", "rel_xyxy")
@@ -75,5 +75,5 @@ def test_errors():
         bb.crop(boxes(2), 1, 1, 5, 5, "rel_xyxy")
     with pytest.raises(ArgumentError, match=r"compute_iou\(image_shape\) needs the shape .*, got None"):
         bb.compute_iou(boxes(2), boxes(2), "rel_xyxy")
-    with pytest.raises(ArgumentError, match="encode_box_to_deltas needs an encoding of .*, got 'xyxy'"):
+    with pytest.raises(ArgumentError, match=r"encode_box_to_deltas needs an encoding of .*, got 'xyxy'"):
         bb.encode_box_to_deltas(boxes(2), boxes(2), "xyxy", "xyxy", "xyxy")

@@ -49,7 +49,7 @@ def gaussian_blur(images: Tensor, kernel_size: Any = (3, 3), sigma: Any = (1.0, 
     Differs from Keras, which takes rows for columns with channels first, and spreads the weights of the rows over the channels with channels last.
 
     >>> gaussian_blur([[[0.0], [4.0], [0.0]]], (1, 3), (1.0, 1.0)).tolist()
-    [[[1.0962744], [1.8074478], [1.0962744]]]
+    [[[1.096274], [1.807451], [1.096274]]]
     """
     x, back = as_batch("gaussian_blur", images, data_format)
     lengths = pair("gaussian_blur(kernel_size)", kernel_size)

@@ -63,6 +63,8 @@ def sample(x: Tensor, places: Sequence[Tensor], order: int, mode: str, value: An
     """
     batch, *sizes, channels = x.shape
     out = tuple(places[0].shape)
+    if batch == 0:
+        return engine.full((*out, channels), 0, engine.dtype(x))
     flat = engine.reshape(x, (batch * math.prod(sizes), channels))
     starts = engine.reshape(engine.multiply(engine.arange(batch, "int32"), math.prod(sizes)), (batch, *(1,) * (len(out) - 1)))
     axes = [_nodes(place, size, order, mode) for place, size in zip(places, sizes, strict=True)]

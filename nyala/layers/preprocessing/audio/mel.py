@@ -79,7 +79,7 @@ class MelSpectrogram(Layer):
     def _decibels(self, x: Tensor) -> Tensor:
         zero = 10 * math.log10(max(abs(self.ref_power), self.min_power))
         loud = ops.log(ops.maximum(x, self.min_power)) * (10 / math.log(10)) - zero
-        return ops.maximum(loud, ops.max(loud) - self.top_db)
+        return ops.maximum(loud, ops.max(loud, initial=10 * math.log10(self.min_power) - zero) - self.top_db)
 
     def linear_to_mel_weight_matrix(
         self,

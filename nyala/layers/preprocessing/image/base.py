@@ -66,7 +66,7 @@ class ImageLayer(Layer):
             found = self._apply(known, training)
             return {**data, **{key: _each(lambda x: ops.squeeze(x, 0), found[key]) for key in known}}
         transformation = self.get_random_transformation(data, training=training)
-        result = {**data, "images": self.transform_images(images, transformation, training)}
+        result = {**data, "images": ops.cast(self.transform_images(images, transformation, training), images.dtype)}
         if "bounding_boxes" in data:
             result["bounding_boxes"] = self.transform_bounding_boxes(data["bounding_boxes"], transformation, training)
         if "labels" in data:
@@ -180,14 +180,18 @@ class RandomImageLayer(ImageLayer):
         """The transformation of so many images. Subclasses write it."""
         raise NotImplementedError(f"{type(self).__name__} needs a method draw")
 
-    def uniform(self, shape: Sequence[int], ends: Sequence[float], seed: Any) -> Tensor:
-        """Numbers between two ends, in the dtype in which the layer computes, drawn in float32 so that they are the same in each."""
+    def uniform(self, shape: Sequence[int], ends: Sequence[float], seed: Any, dtype: str | None = None) -> Tensor:
+        """Numbers between two ends, by default in the dtype in which the layer computes; drawn in float32 so that they are the same in each."""
         low, high = (float(end) for end in ends)
-        return ops.cast(random.uniform(tuple(shape), low, high, dtype="float32", seed=seed), self.compute_dtype)
+        return ops.cast(random.uniform(tuple(shape), low, high, dtype="float32", seed=seed), dtype or self.compute_dtype)
 
     def chosen(self, batch: int, probability: Sequence[float], seed: Any) -> Tensor:
         """bool (b,): whether something happens to each image, with a probability drawn for each from between two ends."""
-        return self.uniform((batch,), (0.0, 1.0), seed) < self.uniform((batch,), probability, seed)
+        return self.uniform((batch,), (0, 1), seed, "float32") < self.uniform((batch,), probability, seed, "float32")
+
+    def signs(self, shape: Sequence[int], seed: Any) -> Tensor:
+        """-1 or 1."""
+        return ops.cast(ops.where(self.uniform(shape, (0, 1), seed, "float32") < 0.5, -1.0, 1.0), self.compute_dtype)
 
 
 def _each(function: Any, value: Any) -> Any:
@@ -220,6 +224,11 @@ def as_range(where: str, value: Any, low: float, high: float, symmetric: bool = 
     if not ends or not (low <= ends[0] <= high and low <= ends[1] <= high):
         raise ArgumentError(where, need=f"a number, or two, from {low:g} to {high:g}", got=repr(value))
     return ends
+
+
+def as_given(value: Any) -> Any:
+    """A number, or a tuple of two: how configs hold what was given."""
+    return tuple(value) if isinstance(value, (list, tuple, np.ndarray)) else value
 
 
 def as_value_range(where: str, value: Any) -> Sequence[float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nyala import ops
 from nyala.engines.protocol import Tensor
-from nyala.layers.preprocessing.image.base import RandomImageLayer, as_range, as_value_range, per_image, rescaled
+from nyala.layers.preprocessing.image.base import RandomImageLayer, as_given, as_range, as_value_range, per_image, rescaled
 
 UNIT = (0.0, 1.0)
 
@@ -144,8 +144,7 @@ class RandomHue(RandomColor):
         self.factor = factor
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> dict[str, Any]:
-        sign = ops.where(self.uniform((batch,), (0, 1), seed) < 0.5, -0.5, 0.5)
-        return {"factor": self.uniform((batch,), self.factor, seed) * ops.cast(sign, self.compute_dtype)}
+        return {"factor": self.uniform((batch,), self.factor, seed) * self.signs((batch,), seed) * 0.5}
 
     def changed(self, images: Tensor, transformation: Any) -> Tensor:
         turned = lambda h, s, v: (ops.mod(h + self.number(transformation["factor"]), 1.0), s, v)  # noqa: E731
@@ -187,8 +186,8 @@ class RandomColorJitter(RandomColor):
         **kwargs: Any,
     ) -> None:
         super().__init__(value_range, seed=seed, data_format=data_format, **kwargs)
-        self.brightness_factor, self.contrast_factor = brightness_factor, contrast_factor
-        self.saturation_factor, self.hue_factor = saturation_factor, hue_factor
+        self.brightness_factor, self.contrast_factor = as_given(brightness_factor), as_given(contrast_factor)
+        self.saturation_factor, self.hue_factor = as_given(saturation_factor), as_given(hue_factor)
         self._steps = []
         for name, kind in (("brightness", RandomBrightness), ("contrast", RandomContrast), ("saturation", RandomSaturation), ("hue", RandomHue)):
             factor = getattr(self, f"{name}_factor")
@@ -227,7 +226,7 @@ class RandomGrayscale(RandomImageLayer):
         self.factor = factor
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> Tensor:
-        return self.uniform((batch, 1, 1, 1), (0, 1), seed) < self.factor
+        return self.uniform((batch, 1, 1, 1), (0, 1), seed, "float32") < self.factor
 
     def transform_images(self, images: Tensor, transformation: Any, training: bool = True) -> Tensor:
         if transformation is None:

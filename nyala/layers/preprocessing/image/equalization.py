@@ -11,7 +11,7 @@ from nyala import ops
 from nyala.core.errors import ArgumentError
 from nyala.engines.protocol import Tensor
 from nyala.layers.arguments import as_count, as_sizes
-from nyala.layers.preprocessing.image.base import ImageLayer, as_value_range, rescaled
+from nyala.layers.preprocessing.image.base import ImageLayer, as_given, as_value_range, rescaled
 
 BYTES = (0.0, 255.0)
 
@@ -36,6 +36,8 @@ class _Equalizer(ImageLayer):
         raise NotImplementedError(f"{type(self).__name__} needs a method equalized")
 
     def transform_images(self, images: Tensor, transformation: Any, training: bool = True) -> Tensor:
+        if 0 in images.shape:
+            return images
         x = ops.clip(rescaled(ops.cast(images, "float32"), self.value_range, BYTES), *BYTES)
         x = x if self.data_format == "channels_first" else ops.moveaxis(x, -1, 1)  # b c h w
         shape = tuple(x.shape)
@@ -98,7 +100,7 @@ class ContrastLimitedAdaptiveHistogramEqualization(_Equalizer):
         if not isinstance(clip_limit, (int, float)) or clip_limit <= 0:
             raise ArgumentError("ContrastLimitedAdaptiveHistogramEqualization(clip_limit)", need="a number above 0", got=repr(clip_limit))
         super().__init__(value_range, data_format, **kwargs)
-        self.clip_limit, self.tile_grid_size = clip_limit, tile_grid_size
+        self.clip_limit, self.tile_grid_size = clip_limit, as_given(tile_grid_size)
 
     def equalized(self, x: Tensor) -> Tensor:
         grid = as_sizes("tile_grid_size", self.tile_grid_size, 2)

@@ -32,7 +32,10 @@ class RandomFlip(RandomImageLayer):
         self.mode = mode
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> dict[str, Any]:
-        return {"flips": self.uniform((batch, 1, 1, 2), (0, 1), seed) < 0.5, "input_shape": (batch, height, width)}  # the last axis: across, down
+        return {
+            "flips": self.uniform((batch, 1, 1, 2), (0, 1), seed, "float32") < 0.5,
+            "input_shape": (batch, height, width),
+        }  # the last axis: across, down
 
     def _flips(self, transformation: Any) -> list[tuple[int, Tensor]]:
         """The directions that may be mirrored, 0 across and 1 down, and whether they are, (b, 1, 1, 1)."""

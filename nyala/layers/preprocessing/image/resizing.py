@@ -9,7 +9,7 @@ from nyala import ops
 from nyala.core.seeds import draw_seed, host_generator
 from nyala.engines.protocol import Tensor
 from nyala.layers.arguments import as_count
-from nyala.layers.preprocessing.image.base import ImageLayer, RandomImageLayer, as_range, as_word
+from nyala.layers.preprocessing.image.base import ImageLayer, RandomImageLayer, as_given, as_range, as_word
 from nyala.ops.image.resizing import crop_box, pad_widths
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area")
@@ -102,7 +102,7 @@ class _RandomSize(RandomImageLayer):
         ends = as_range(f"{kind}(factor)", factor, -1, float("inf"), symmetric=True)
         as_word(f"{kind}(interpolation)", interpolation, INTERPOLATIONS)
         super().__init__(seed=seed, **kwargs)
-        self.factor, self.interpolation, self._ends = factor, interpolation, ends
+        self.factor, self.interpolation, self._ends = as_given(factor), interpolation, ends
         self._host = host_generator(draw_seed() if seed is None else seed)
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> list[int]:

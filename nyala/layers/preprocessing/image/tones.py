@@ -36,7 +36,7 @@ class RandomPosterization(RandomColor):
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> dict[str, Any]:
         low, high = self.factor
-        bits = ops.floor(self.uniform((batch,), (int(low), max(int(high), int(low) + 1)), seed))
+        bits = ops.floor(self.uniform((batch,), (int(low), max(int(high), int(low) + 1)), seed, "float32"))
         return {"shift_factor": ops.cast(8 - bits, "uint8")}
 
     def changed(self, images: Tensor, transformation: Any) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 
 from nyala import ops
 from nyala.engines.protocol import Tensor
-from nyala.layers.preprocessing.image.base import RandomImageLayer, as_range, as_word
+from nyala.layers.preprocessing.image.base import RandomImageLayer, as_given, as_range, as_word
 from nyala.utils.bounding_boxes import around, corners
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest", "mirror")
@@ -130,7 +130,8 @@ class RandomTranslation(_Warp):
         down = as_range("RandomTranslation(height_factor)", height_factor, -1, 1, symmetric=True)
         right = as_range("RandomTranslation(width_factor)", width_factor, -1, 1, symmetric=True)
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format=data_format, **kwargs)
-        self.height_factor, self.width_factor, self._down, self._right = height_factor, width_factor, down, right
+        self.height_factor, self.width_factor = as_given(height_factor), as_given(width_factor)
+        self._down, self._right = down, right
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> dict[str, Any]:
         parts = [self.uniform((batch, 1), self._right, seed) * width, self.uniform((batch, 1), self._down, seed) * height]
@@ -170,7 +171,8 @@ class RandomZoom(_Warp):
         down = as_range("RandomZoom(height_factor)", height_factor, -1, 1, symmetric=True)
         right = None if width_factor is None else as_range("RandomZoom(width_factor)", width_factor, -1, 1, symmetric=True)
         super().__init__(fill_mode, interpolation, seed, fill_value, data_format=data_format, **kwargs)
-        self.height_factor, self.width_factor, self._down, self._right = height_factor, width_factor, down, right
+        self.height_factor, self.width_factor = as_given(height_factor), as_given(width_factor)
+        self._down, self._right = down, right
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> dict[str, Any]:
         down = 1 + self.uniform((batch, 1), self._down, seed)
@@ -214,9 +216,9 @@ class RandomShear(_Warp):
         self.x_factor, self.y_factor = x_factor, y_factor
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> dict[str, Any]:
-        sign = ops.where(self.uniform((batch, 1), (0, 1), seed) < 0.5, -1.0, 1.0)
+        sign = self.signs((batch, 1), seed)
         parts = [self.uniform((batch, 1), ends, seed) for ends in (self.x_factor, self.y_factor)]
-        return {"shear_factor": ops.concatenate(parts, axis=1) * ops.cast(sign, self.compute_dtype)}
+        return {"shear_factor": ops.concatenate(parts, axis=1) * sign}
 
     def places(self, transformation: Any, height: int, width: int) -> list[Any]:
         factors = ops.convert_to_tensor(transformation["shear_factor"])
