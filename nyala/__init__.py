@@ -12,7 +12,8 @@ __version__ = "0.1.0"
 
 _PACKAGES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "dtype_policies", "initializers", "layers", "losses",
-    "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "random", "regularizers", "saving", "testing", "tree", "utils",
+    "metrics",
+    "mixed_precision", "models", "ops", "optimizers", "preprocessing", "quantizers", "random", "regularizers", "saving", "testing", "tree", "utils",
     "visualization", "wrappers",
 )  # fmt: skip
 _NAMES = {
@@ -29,6 +30,7 @@ _NAMES = {
     "Model": "nyala.models:",
     "Operation": "nyala.core.symbolic:",
     "Optimizer": "nyala.optimizers:",
+    "Quantizer": "nyala.quantizers:",
     "RematScope": "nyala.core.scopes:",
     "Regularizer": "nyala.regularizers:",
     "Sequential": "nyala.models:",

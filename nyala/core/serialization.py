@@ -28,7 +28,19 @@ _registered_names: dict[Any, str] = {}
 # Package of the library -> the name that configs use for it, as Keras does.
 PUBLIC = {
     f"nyala.{part}": f"keras.{part}"
-    for part in ("activations", "constraints", "initializers", "layers", "losses", "metrics", "optimizers", "regularizers", "random", "ops")
+    for part in (
+        "activations",
+        "constraints",
+        "initializers",
+        "layers",
+        "losses",
+        "metrics",
+        "optimizers",
+        "quantizers",
+        "regularizers",
+        "random",
+        "ops",
+    )
 }
 
 
@@ -102,7 +114,7 @@ def public_place(kind: Any) -> tuple[str, str] | None:
         return "keras", name
     if name == "Functional" and module.startswith("nyala.models"):
         return "keras.src.models.functional", name
-    if name in ("DTypePolicy", "FloatDTypePolicy", "DTypePolicyMap") and module.startswith("nyala.dtype_policies"):
+    if module.startswith("nyala.dtype_policies"):
         return "keras" if name == "DTypePolicy" else "keras.dtype_policies", name
     if name == "SeedGenerator" and module == "nyala.core.seeds":
         return "keras.random", name

@@ -3,9 +3,10 @@
 
 from nyala.core.lazy import lazy
 
-__getattr__, __dir__, __all__ = lazy(
-    __name__,
-    dict.fromkeys(
-        ("DTypePolicy", "FloatDTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"), "nyala.dtype_policies.policy:"
-    ),
-)
+_FILES = {
+    "policy": ("DTypePolicy", "FloatDTypePolicy", "deserialize", "dtype_policy", "get", "serialize", "set_dtype_policy"),
+    "quantized": ("AWQDTypePolicy", "GPTQDTypePolicy", "Int4DTypePolicy", "QuantizedDTypePolicy", "QuantizedFloat8DTypePolicy"),
+    "policy_map": ("DTypePolicyMap",),
+}
+
+__getattr__, __dir__, __all__ = lazy(__name__, {name: f"{__name__}.{file}:" for file, names in _FILES.items() for name in names})

@@ -49,8 +49,8 @@ class DTypePolicy:
         return self._variable_dtype
 
     @property
-    def quantization_mode(self) -> None:
-        """None: quantization is a function over layers here."""
+    def quantization_mode(self) -> str | None:
+        """How weights are kept small: "int8", "int4", "float8"; None for not at all."""
         return None
 
     def convert_input(self, x: Any, autocast: bool, dtype: str) -> Any:
@@ -69,7 +69,7 @@ class DTypePolicy:
         return cls(**config)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, DTypePolicy) and self._name == other._name
+        return isinstance(other, DTypePolicy) and type(self) is type(other) and self.get_config() == other.get_config()
 
     def __hash__(self) -> int:
         return hash(self._name)
@@ -109,7 +109,9 @@ def get(identifier: Any) -> DTypePolicy:
     if isinstance(identifier, dict):
         return deserialize(identifier)
     if isinstance(identifier, str):
-        return DTypePolicy(identifier)
+        from nyala.dtype_policies.quantized import from_name
+
+        return from_name(identifier) or DTypePolicy(identifier)
     return DTypePolicy(dtypes.standardize_dtype(identifier))
 
 
@@ -122,9 +124,10 @@ def serialize(dtype_policy: DTypePolicy) -> Any:
 
 def deserialize(config: Any, custom_objects: Any = None) -> DTypePolicy:
     """The policy of a config."""
+    from nyala import dtype_policies
     from nyala.core.serialization import get_registered_object
 
-    kind = get_registered_object(config.get("registered_name") or config["class_name"], custom_objects) or {"Policy": DTypePolicy}.get(
-        config["class_name"], DTypePolicy
-    )
+    name = config["class_name"]
+    own = getattr(dtype_policies, name) if name in dtype_policies.__all__ else DTypePolicy
+    kind = get_registered_object(config.get("registered_name") or name, custom_objects) or own
     return kind.from_config(config["config"])

@@ -142,7 +142,8 @@ class Layer(Operation):
         from nyala import regularizers
 
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.dtype_policy = dtype_policies.get(dtype)
+        policy = dtype_policies.get(dtype)
+        self.dtype_policy = policy[self.path] if isinstance(policy, dtype_policies.DTypePolicyMap) else policy
         self.autocast = bool(autocast)
         self.input_spec = None
         self.supports_masking = False
@@ -293,7 +294,8 @@ class Layer(Operation):
             context.training = training
         try:
             with autocast(policy.compute_dtype if policy.compute_dtype != policy.variable_dtype else None), names.name_scope(self.name):
-                call = self.call if self._remat is None else self.rematerialized_call(self.call, *args, **kwargs)
+                call = self.call if policy.quantization_mode is None else self._call_for_policy()
+                call = call if self._remat is None else self.rematerialized_call(call, *args, **kwargs)
                 outputs = call(*args, **kwargs)
             if self.activity_regularizer is not None:
                 self._regularize(outputs)
@@ -543,7 +545,7 @@ class Layer(Operation):
         for layer in self._flatten_layers():
             layer._trainable = value
             for variable in layer._own_variables():
-                if variable.made_trainable:
+                if variable.made_trainable and not variable.held:
                     variable.trainable = value
 
     def get_weights(self) -> list[np.ndarray]:
@@ -635,8 +637,27 @@ class Layer(Operation):
         return self.name
 
     @property
-    def quantization_mode(self) -> None:
-        return None
+    def quantization_mode(self) -> str | None:
+        """How its weights are kept in few bits: "int8", "int4" or "float8"; None: they are not."""
+        return self.dtype_policy.quantization_mode
+
+    # Quantization -----------------------------------------------------------------------------------------------------------------
+
+    def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
+        """Keep the weights in few bits from now on: "int8", "int4" or "float8". Dense, EinsumDense and the embeddings can."""
+        raise _not_quantizable(self, "quantize")
+
+    def quantized_build(self, input_shape: Any, mode: str) -> None:
+        """Make the weights of a mode of quantization."""
+        raise _not_quantizable(self, "quantized_build")
+
+    def quantized_call(self, *args: Any, **kwargs: Any) -> Any:
+        """`call` with quantized weights."""
+        raise _not_quantizable(self, "quantized_call")
+
+    def _call_for_policy(self) -> Callable:
+        """What a quantized dtype policy calls: layers without weights to quantize compute as always."""
+        return self.call if type(self).quantized_call is Layer.quantized_call else self.quantized_call
 
     @property
     def input_shape(self) -> Any:
@@ -842,6 +863,13 @@ def _declared_input_shape(kwargs: dict[str, Any]) -> tuple | None:
     if given.get("input_dim") is not None:
         return (given.get("batch_size"), *((given["input_length"],) if "input_length" in given else ()), given["input_dim"])
     return None
+
+
+def _not_quantizable(layer: Layer, what: str) -> NyalaError:
+    from nyala.quantizers.configs import UnsupportedMode
+
+    where, fix = f"{type(layer).__name__} {layer.name!r}.{what}", "quantize the layers in it that can, or the whole model: model.quantize(mode)"
+    return UnsupportedMode(where, need="a Dense, EinsumDense, Embedding or ReversibleEmbedding", got=f"a {type(layer).__name__}", fix=fix)
 
 
 def _unknown_arguments(kind: type, kwargs: dict[str, Any]) -> NyalaError:

@@ -151,6 +151,24 @@ class Model(Trainer, Layer):
 
         load_weights(self, filepath, skip_mismatch)
 
+    def quantize(self, mode: str | None = None, config: Any = None, filters: Any = None, type_check: bool = True) -> None:  # type: ignore[override]
+        """Keep the weights of the layers below in few bits from now on: of those that can, Dense, EinsumDense and the embeddings.
+
+        Args:
+            mode: "int8", "int4" or "float8".
+            config: a QuantizationConfig; by default the usual one of the mode.
+            filters: a pattern that the names of layers contain, a list of them, or a function layer -> bool; None means all.
+            type_check: leave subclasses of these layers as they are.
+        Raises: StateError, before anything is changed, if one of them is quantized already.
+        """
+        from nyala.models.quantization import quantize
+
+        quantize(self, mode, config, filters, type_check)
+
+    def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
+        """Which layers come before the blocks of a model, and which make them up, for modes that calibrate; None: such modes are not supported."""
+        return None
+
     def reset_states(self) -> None:
         """Set the states of stateful recurrent layers to zero."""
         layers: list[Any] = list(self._flatten_layers(include_self=False))

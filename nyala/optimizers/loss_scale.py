@@ -73,12 +73,17 @@ class LossScaleOptimizer(Optimizer):
         """The loss times the scale, before its gradients are taken."""
         return loss * (self.dynamic_scale.value if self.built else self.initial_scale)
 
+    def check_finite(self, grads: Sequence[Any]) -> Any:
+        """Whether all numbers of all gradients are finite, as a tensor."""
+        tensors = [convert(g) for g in grads if g is not None]
+        return functools.reduce(engine.logical_and, [engine.all(engine.isfinite(g), tuple(range(len(g.shape))), False) for g in tensors])
+
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
         pairs = self._pairs(list(grads), trainable_variables)
         if not pairs:
             return
         variables = [v for _, v in pairs]
-        finite = functools.reduce(engine.logical_and, [engine.all(engine.isfinite(g), tuple(range(len(g.shape))), False) for g, _ in pairs])
+        finite = self.check_finite([g for g, _ in pairs])
         state = [*variables, *(v for v in self.variables if v is not self._learning_rate and v is not self._iterations)]
         scale = self.dynamic_scale.value
         gradients = [g / engine.cast(scale, engine.dtype(g)) for g, _ in pairs]

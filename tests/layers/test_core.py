@@ -72,8 +72,8 @@ def test_dense_errors(normal):
         layers.Dense(3.5)
     with raises(ArgumentTypeError, "Dense needs arguments that it knows, got unit=3.\n  fix: for 'unit' did you mean 'units'?"):
         layers.Dense(units=3, unit=3)
-    with raises(ArgumentError, "Dense(lora_rank) needs None, got 2.\n  why: it is no argument of the layer here\n  fix: leave it out"):
-        layers.Dense(3, lora_rank=2)
+    with raises(ArgumentError, "Dense(lora_rank) needs a positive integer, got 0."):
+        layers.Dense(3, lora_rank=0)
     row = "the first axis is the batch\n  fix: add the missing axis: x[None] for a single sample, x[..., None] for one feature"
     with raises(ShapeError, f"Dense 'logits' needs an input with at least 2 axes, got 1 (shape (5,)).\n  why: {row}"):
         layers.Dense(3, name="logits")(normal(5))

@@ -14,6 +14,7 @@ from nyala.core.config import standardize_data_format
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.variable import Variable
 from nyala.engines.protocol import Tensor
+from nyala.layers.adaptable import Adaptable, main_weight
 from nyala.layers.arguments import as_choice, as_count, as_sizes
 from nyala.layers.input_spec import InputSpec
 from nyala.layers.layer import Layer
@@ -106,11 +107,13 @@ def check_padding(kind: str, rank: int, padding: Any, causal: bool) -> str:
     return as_choice(f"{kind}(padding)", padding, ("valid", "same", "causal") if rank == 1 and causal else ("valid", "same"), fix)
 
 
-class Conv(Windowed):
+class Conv(Adaptable, Windowed):
     """The layer of all ranks: activation(conv(x, kernel) + bias). Subclasses set `rank`, the number of spatial axes.
 
     The kernel has shape (*kernel_size, channels // groups, filters) in either data format.
     """
+
+    kernel = main_weight("kernel")
 
     def __init__(
         self,
@@ -154,6 +157,7 @@ class Conv(Windowed):
             raise ShapeError(f"{type(self).__name__} {self.name!r}", need=need, got=got)
         self.kernel = self.add_kernel((*self.kernel_size, channels // self.groups, self.filters))
         self.bias = self.add_bias(self.filters)
+        self.adapt()
 
     def convolution_op(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         """The convolution alone, with this kernel; subclasses may change the kernel first, say to standardize it."""

@@ -7,12 +7,13 @@ from typing import Any
 
 from nyala import activations, constraints, initializers, ops, regularizers
 from nyala.engines.protocol import Tensor
-from nyala.layers.arguments import as_count, refuse
+from nyala.layers.adaptable import Quantizable, main_weight
+from nyala.layers.arguments import as_count
 from nyala.layers.input_spec import InputSpec
-from nyala.layers.layer import Layer
+from nyala.quantizers.layers import Layout, matrix_layout
 
 
-class Dense(Layer):
+class Dense(Quantizable):
     """activation(x @ kernel + bias), over the last axis.
 
     Args:
@@ -23,12 +24,17 @@ class Dense(Layer):
         kernel_regularizer, bias_regularizer: of the weights, added to the loss.
         activity_regularizer: of the outputs, added to the loss.
         kernel_constraint, bias_constraint: applied to the weights after each update.
-        lora_rank, lora_alpha, quantization_config: None; low rank and quantization are no arguments of a layer here.
+        lora_rank, lora_alpha: low-rank weights from the start, as enable_lora adds them later.
+        quantization_config: how, if the dtype policy says that weights are quantized.
+
+    Differs from Keras: lora_alpha counts as an argument, too.
 
     >>> import nyala
     >>> nyala.layers.Dense(3, activation="relu")(nyala.ops.ones((2, 5))).shape
     (2, 3)
     """
+
+    kernel = main_weight("kernel")
 
     def __init__(
         self,
@@ -48,8 +54,8 @@ class Dense(Layer):
         **kwargs: Any,
     ) -> None:
         units = as_count("Dense(units)", units)
-        refuse("Dense", "leave it out", lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
+        adaptation = {"lora_rank": lora_rank, "lora_alpha": lora_alpha, "quantization_config": quantization_config}
+        super().__init__(activity_regularizer=activity_regularizer, **adaptation, **kwargs)
         self.units, self.use_bias = units, use_bias
         self.activation = activations.get(activation)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -80,13 +86,25 @@ class Dense(Layer):
                 constraint=self.bias_constraint,
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: features})
+        self.adapt()
 
     def call(self, inputs: Tensor) -> Tensor:
-        x = ops.matmul(inputs, self.kernel)  # *s units
+        return self.finish(self.product(inputs, self.kernel))
+
+    def product(self, inputs: Tensor, kernel: Any) -> Tensor:
+        return ops.matmul(inputs, kernel)  # *s units
+
+    def finish(self, x: Tensor) -> Tensor:
+        """activation(x + bias)"""
         if self.bias is not None:
             x = ops.add(x, self.bias)
         return self.activation(x)
 
+    def layouts(self) -> dict[str, Layout]:
+        return {"kernel": matrix_layout(self.full_shape, summed=0)}
+
     def get_config(self) -> dict[str, Any]:
-        left_out = ("lora_rank", "lora_alpha", "activity_regularizer" if self.activity_regularizer is None else "")
-        return {name: value for name, value in super().get_config().items() if name not in left_out}
+        config = super().get_config()
+        if self.activity_regularizer is None:
+            del config["activity_regularizer"]
+        return config

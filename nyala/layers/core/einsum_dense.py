@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -12,15 +13,16 @@ from nyala import activations, constraints, initializers, ops, regularizers
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.engines.protocol import Tensor
 from nyala.initializers.scaling import VarianceScaling
+from nyala.layers.adaptable import Quantizable, main_weight
 from nyala.layers.arguments import is_int, refuse
 from nyala.layers.input_spec import InputSpec
-from nyala.layers.layer import Layer
+from nyala.quantizers.layers import Layout
 
 Shape = tuple[int | None, ...]
 EQUATION = re.compile(r"(\.{3})?([A-Za-z]+)(\.{3})?,([A-Za-z]+)->(\.{3})?([A-Za-z]+)(\.{3})?")
 
 
-class EinsumDense(Layer):
+class EinsumDense(Quantizable):
     """activation(einsum(equation, x, kernel) + bias).
 
     Args:
@@ -31,7 +33,9 @@ class EinsumDense(Layer):
         kernel_initializer, bias_initializer: of the weights; the inputs of a unit are the axes that the sum runs over.
         kernel_regularizer, bias_regularizer: of the weights, added to the loss.
         kernel_constraint, bias_constraint: applied to the weights after each update.
-        lora_rank, lora_alpha, gptq_unpacked_column_size, quantization_config: None; low rank and quantization are no arguments of a layer here.
+        lora_rank, lora_alpha: low-rank weights from the start, as enable_lora adds them later.
+        gptq_unpacked_column_size: None; GPTQ is not supported here.
+        quantization_config: how, if the dtype policy says that weights are quantized.
 
     As in Keras, a mask ends here.
 
@@ -40,6 +44,8 @@ class EinsumDense(Layer):
     >>> layer(nyala.ops.zeros((2, 3, 5))).shape, [w.shape for w in layer.weights]
     ((2, 3, 7), [(5, 7), (7,)])
     """
+
+    kernel = main_weight("kernel")
 
     def __init__(
         self,
@@ -59,13 +65,12 @@ class EinsumDense(Layer):
         quantization_config: Any = None,
         **kwargs: Any,
     ) -> None:
-        left_out = {"lora_rank": lora_rank, "lora_alpha": lora_alpha, "gptq_unpacked_column_size": gptq_unpacked_column_size}
-        refuse("EinsumDense", "leave it out", **left_out, quantization_config=quantization_config)
+        refuse("EinsumDense", "leave it out", gptq_unpacked_column_size=gptq_unpacked_column_size)
         sizes = (output_shape,) if is_int(output_shape) else output_shape
         if not isinstance(sizes, (list, tuple)) or not all(n is None or (is_int(n) and n > 0) for n in sizes):
             raise ArgumentError("EinsumDense(output_shape)", need="positive integers, None where the input decides", got=repr(output_shape))
         self._plan = _Plan(equation, tuple(sizes), bias_axes)
-        super().__init__(**kwargs)
+        super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
         self.equation, self.bias_axes = equation, bias_axes
         self.activation = activations.get(activation)
         self.kernel_initializer = initializers.get(kernel_initializer)
@@ -94,16 +99,29 @@ class EinsumDense(Layer):
                 constraint=self.bias_constraint,
             )
         self.input_spec = self._plan.input_spec(kernel_shape)
+        self.adapt()
 
     def call(self, inputs: Tensor) -> Tensor:
-        x = ops.einsum(self.equation, inputs, self.kernel)
+        return self.finish(self.product(inputs, self.kernel))
+
+    def product(self, inputs: Tensor, kernel: Any) -> Tensor:
+        return ops.einsum(self.equation, inputs, kernel)
+
+    def summed_inputs(self) -> tuple[int, ...]:
+        return self._plan.summed_inputs()
+
+    def layouts(self) -> dict[str, Layout]:
+        return {"kernel": self._plan.layout(self.full_shape)}
+
+    def finish(self, x: Tensor) -> Tensor:
+        """activation(x + bias)"""
         if self.bias is not None:
             x = ops.add(x, self.bias)
         return self.activation(x)
 
     def get_config(self) -> dict[str, Any]:
-        left_out = ("lora_rank", "lora_alpha", "gptq_unpacked_column_size")
-        config = {name: value for name, value in super().get_config().items() if name not in left_out}
+        config = super().get_config()
+        del config["gptq_unpacked_column_size"]
         return {"activity_regularizer": None, **config, "output_shape": list(self._plan.sizes)}
 
 
@@ -165,6 +183,19 @@ class _Plan:
         initializer.input_axes = [i for i, letter in enumerate(self.kernel) if letter not in self.result]
         initializer.output_axes = [i for i, letter in enumerate(self.kernel) if letter in self.result]
         return initializer
+
+    def summed_inputs(self) -> tuple[int, ...]:
+        """The axes of the input that it shares with the kernel alone."""
+        first = -len(self.inputs) if self.leading else 0
+        return tuple(first + i for i, letter in enumerate(self.inputs) if letter in self.kernel and letter not in self.result)
+
+    def layout(self, shape: tuple[int, ...]) -> Layout:
+        """How the kernel lies when it is quantized: 8-bit scales as in the result, 4-bit integers with the summed axes as rows."""
+        summed = tuple(i for i, letter in enumerate(self.kernel) if letter not in self.result)
+        order = (*summed, *(self.kernel.index(letter) for letter in self.result if letter in self.kernel))
+        scale = tuple(shape[self.kernel.index(letter)] if letter in self.kernel else 1 for letter in self.result)
+        rows = math.prod(shape[i] for i in summed)
+        return Layout(shape, summed, order, scale, (rows, math.prod(shape) // rows))
 
     def input_spec(self, kernel: Shape) -> InputSpec:
         """The axes of the input that meet the kernel have its sizes."""

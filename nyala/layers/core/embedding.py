@@ -3,22 +3,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from nyala import constraints, initializers, ops, regularizers
+from nyala import constraints, initializers, lora, ops, regularizers
 from nyala.core import dtypes
 from nyala.core.errors import NyalaError
 from nyala.engines import engine
 from nyala.engines.protocol import Tensor
-from nyala.layers.arguments import as_count, refuse
-from nyala.layers.layer import Layer
+from nyala.layers.adaptable import Quantizable, main_weight
+from nyala.layers.arguments import as_count
+from nyala.quantizers.layers import Layout, matrix_layout, unfold
 
 
 class IdError(NyalaError, IndexError):
     """An id is beyond the rows of an embedding."""
 
 
-class Embedding(Layer):
+class Embedding(Quantizable):
     """embeddings[id]: integers of any shape become rows of output_dim numbers.
 
     Args:
@@ -29,7 +31,8 @@ class Embedding(Layer):
         embeddings_constraint: applied after each update.
         mask_zero: id 0 is padding: it is masked, and the layers behind skip it.
         weights: the rows themselves, an array or a list with one.
-        lora_rank, lora_alpha, quantization_config: None; low rank and quantization are no arguments of a layer here.
+        lora_rank, lora_alpha: low-rank weights from the start, as enable_lora adds them later.
+        quantization_config: how, if the dtype policy says that weights are quantized.
 
     input_length, an argument of Keras 2, declares inputs of shape (b, input_length).
 
@@ -39,6 +42,9 @@ class Embedding(Layer):
     >>> nyala.layers.Embedding(10, 3)(nyala.ops.convert_to_tensor([[7, 2]])).shape
     (1, 2, 3)
     """
+
+    _adapted, _modes = "embeddings", ("int8", "int4")
+    embeddings = main_weight("embeddings")
 
     def __init__(
         self,
@@ -55,11 +61,10 @@ class Embedding(Layer):
         **kwargs: Any,
     ) -> None:
         input_dim, output_dim = as_count("Embedding(input_dim)", input_dim), as_count("Embedding(output_dim)", output_dim)
-        refuse("Embedding", "leave it out", lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config)
         length = kwargs.pop("input_length", None)
         if length is not None:
             kwargs["input_shape"] = (length,)
-        super().__init__(**kwargs)
+        super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, quantization_config=quantization_config, **kwargs)
         self.input_dim, self.output_dim, self.mask_zero = input_dim, output_dim, mask_zero
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
@@ -78,11 +83,23 @@ class Embedding(Layer):
             regularizer=self.embeddings_regularizer,
             constraint=self.embeddings_constraint,
         )
+        if type(self).build is Embedding.build:  # else a subclass, which has more weights to make
+            self.adapt()
 
     def call(self, inputs: Tensor) -> Tensor:
+        return self._look_up(inputs, lambda ids: ops.take(self._embeddings, ids, axis=0))  # *s output_dim
+
+    def quantized_call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
+        return self._look_up(inputs, lambda ids: unfold(self, "embeddings", rows=ids))
+
+    def layouts(self) -> dict[str, Layout]:
+        return {"embeddings": matrix_layout(self.full_shape, summed=1)}
+
+    def _look_up(self, inputs: Tensor, rows: Callable[[Tensor], Tensor]) -> Tensor:
+        """The rows of ids, with what low-rank weights add to them."""
         ids = inputs if dtypes.is_integer(dtypes.standardize_dtype(inputs.dtype)) else ops.cast(inputs, "int32")
         try:
-            return ops.take(self.embeddings, ids, axis=0)  # *s output_dim
+            return ops.add(rows(ids), lora.delta(self, "embeddings", ids)) if self.lora_enabled else rows(ids)
         except IndexError as error:
             raise self._id_error(ids) from error
 
@@ -102,5 +119,5 @@ class Embedding(Layer):
         return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def get_config(self) -> dict[str, Any]:
-        config = {name: value for name, value in super().get_config().items() if name not in ("weights", "lora_rank", "lora_alpha")}
+        config = {name: value for name, value in super().get_config().items() if name != "weights"}
         return {"activity_regularizer": None, **config}

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from nyala import ops
+from nyala import lora, ops
 from nyala.core import dtypes
 from nyala.core.errors import ArgumentError
 from nyala.engines.protocol import Tensor
 from nyala.layers.core.embedding import Embedding
+from nyala.quantizers.layers import Layout, matrix_layout, quantized_inputs, unfold
 
 
 class ReversibleEmbedding(Embedding):
@@ -57,11 +58,28 @@ class ReversibleEmbedding(Embedding):
             self.reverse_embeddings = self.add_weight(
                 name="reverse_embeddings", shape=(self.output_dim, self.input_dim), initializer=self.embeddings_initializer
             )
+        self.adapt()
 
     def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
         if not reverse:
             return super().call(inputs)
-        kernel = ops.transpose(self.embeddings) if self.tie_weights else ops.convert_to_tensor(self.reverse_embeddings)
+        return self._scores(inputs, ops.transpose(self.embeddings) if self.tie_weights else ops.convert_to_tensor(self.reverse_embeddings))
+
+    def quantized_call(self, inputs: Tensor, reverse: bool = False, training: bool | None = None) -> Tensor:
+        if not reverse:
+            return super().quantized_call(inputs)
+        kernel = ops.transpose(unfold(self, "embeddings")) if self.tie_weights else unfold(self, "reverse_embeddings")
+        if self.lora_enabled and self.tie_weights:
+            kernel = ops.add(kernel, ops.transpose(lora.delta(self, "embeddings")))
+        return self._scores(quantized_inputs(self, inputs), kernel)
+
+    def layouts(self) -> dict[str, Layout]:
+        if self.tie_weights:
+            return super().layouts()
+        back = matrix_layout((self.output_dim, self.input_dim), summed=0, packed=0, zero_dtype=self.variable_dtype, indexed=False)
+        return {**super().layouts(), "reverse_embeddings": back}
+
+    def _scores(self, inputs: Tensor, kernel: Tensor) -> Tensor:
         if self.reverse_dtype is not None:
             inputs, kernel = ops.cast(inputs, self.reverse_dtype), ops.cast(kernel, self.reverse_dtype)
         scores = ops.matmul(inputs, kernel)  # *s input_dim
@@ -72,4 +90,6 @@ class ReversibleEmbedding(Embedding):
         return super().compute_mask(inputs) if is_ids else previous_mask  # rows come back with the mask that they had
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "quantization_config": None}
+        from nyala.core.serialization import serialize_keras_object
+
+        return {**super().get_config(), "quantization_config": serialize_keras_object(self.quantization_config)}
