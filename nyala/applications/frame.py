@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import inspect
 import pathlib
+import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Concatenate, NamedTuple, ParamSpec
 
@@ -88,11 +89,12 @@ class Frame:
             fix = "nyala.config.set_image_data_format('channels_last')"
             raise ArgumentError(self.where, need="image_data_format() 'channels_last'", got=repr(image_data_format()), fix=fix)
 
-    def begin(self, size: int | None, minimum: int = 32, default: int | None = None) -> Any:
+    def begin(self, size: int | None, minimum: int = 32, known: bool = False) -> Any:
         """The tensor with which the network begins.
 
-        size: of the images it was trained on, if its trained top needs just that. minimum: of others. default: size without the top, None for any."""
-        self.shape = self._shape(size, minimum, default)
+        size: of the images it was trained on, if its trained top needs just that. minimum: of others.
+        known: whether it needs sizes without the top, too."""
+        self.shape = self._shape(size, minimum, known)
         if self.input_tensor is None:
             x = self.inputs = layers.Input(shape=self.shape)
             return x
@@ -106,25 +108,25 @@ class Frame:
         self.inputs = sources[0] if len(sources) == 1 else sources
         return self.input_tensor
 
-    def _shape(self, size: int | None, minimum: int, default: int | None) -> tuple[int | None, ...]:
+    def _shape(self, size: int | None, minimum: int, known: bool) -> tuple[int | None, ...]:
         where, last = f"{self.where}(input_shape)", image_data_format() == "channels_last"
         given = None if self.input_shape is None else tuple(self.input_shape)
-        side = size if self.include_top else None
-        usual = tuple((n, n, 3) if last else (3, n, n) for n in (side, side or default))
+        side = size if self.include_top or known else None
+        usual = (side, side, 3) if last else (3, side, side)
         if given is None:
-            return usual[1]
+            return usual
         if len(given) != 3:
             raise ShapeError(where, need="three sizes, without the batch axis", got=f"{given}")
         channels, sides = (given[2], given[:2]) if last else (given[0], given[1:])
-        if self.trained and side and given != usual[0]:
+        if self.trained and self.include_top and side and given != usual:
             why = "with the trained top the network takes images of this size"
-            raise ShapeError(where, need=f"{usual[0]}", got=f"{given}", why=why, fix="leave it out, or pass include_top=False")
+            raise ShapeError(where, need=f"{usual}", got=f"{given}", why=why, fix="leave it out, or pass include_top=False")
         if self.trained and channels != 3:
             raise ShapeError(where, need="3 channels", got=f"{given}", why="the trained weights are for RGB images")
         if any(n is not None and n < minimum for n in sides):
             raise ShapeError(where, need=f"at least {minimum} x {minimum} places", got=f"{given}")
         if side and None in sides:
-            raise ShapeError(where, need="known sizes, with include_top=True", got=f"{given}")
+            raise ShapeError(where, need="known sizes", got=f"{given}")
         return given
 
     def top(self, x: Any, *before: Layer, names: tuple[str | None, str | None] = ("avg_pool", "max_pool"), **options: Any) -> Any:
@@ -204,7 +206,8 @@ def variant(
 
     del build.__wrapped__
     build.__name__ = build.__qualname__ = title
-    build.__signature__ = signature  # pyright: ignore[reportFunctionMemberAccess]  it is how a function says its signature
+    build.__module__ = sys._getframe(1).f_globals["__name__"]  # where the row is, so that it can be pickled
+    build.__signature__ = signature  # pyright: ignore[reportAttributeAccessIssue]  it is how a function says its signature
     build.__doc__ = f"{title}: {(family.__doc__ or '').rstrip()}\n{ARGUMENTS}"
     return build
 

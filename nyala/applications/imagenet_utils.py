@@ -48,14 +48,13 @@ def preprocess_input(x: Any, data_format: str | None = None, mode: str = "caffe"
     """
     as_choice("preprocess_input(mode)", mode, tuple(MODES))
     data_format = standardize_data_format(data_format)
-    if not isinstance(x, (np.ndarray, Symbolic)):
-        x = convert(x)
+    library: Any = np if isinstance(x, np.ndarray) else ops
+    x = x if isinstance(x, (np.ndarray, Symbolic)) else convert(x)
     if len(x.shape) not in (3, 4):
         raise ShapeError("preprocess_input(x)", need="an image (h, w, c) or a batch of them", got=f"shape {plain_shape(x.shape)}")
-    library: Any = np if isinstance(x, np.ndarray) else ops
     dtype = dtypes.standardize_dtype(x.dtype)
     dtype = dtype if dtypes.is_float(dtype) else floatx()
-    x = x.astype(dtype) if library is np else ops.cast(x, dtype)
+    x = np.asarray(x, dtype) if library is np else ops.cast(x, dtype)
     axis, shape = (-1, (-1,)) if data_format == "channels_last" else (-3, (-1, 1, 1))
     mean, deviation = (np.reshape(np.asarray(value, "float64"), shape).astype(dtype) for value in MODES[mode])
     if mode == "caffe":

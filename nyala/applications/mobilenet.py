@@ -78,8 +78,8 @@ def _norm_relu(name: str) -> tuple[Any, Any]:
 
 def trained_size(input_shape: Shape | None, sizes: tuple[int, ...]) -> int:
     """The size of the images whose weights fit best: that of the shape, if it is one of the trained sizes, else 224."""
-    rows, columns = input_shape[slice(0, 2) if image_data_format() == "channels_last" else slice(1, 3)] if input_shape else (None, None)
-    return rows if rows == columns and rows in sizes else 224
+    sides = set(input_shape[0:2] if image_data_format() == "channels_last" else input_shape[1:3]) if input_shape else set()
+    return next((side for side in sides if len(sides) == 1 and side in sizes), 224)
 
 
 def _files(alpha: float, size: int) -> Files:

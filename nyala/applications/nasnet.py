@@ -52,11 +52,13 @@ def nasnet(
 ) -> Functional:
     """Two cells found by search, stacked, for images (from 32 x 32) from preprocess_input.
 
+    Differs from Keras: sizes must be known, since padding depends on them, and without the top they are by default those of training. (Keras
+    builds NASNetLarge for any size by default, without the layers that fit sizes to each other.) Paths of weights have no scopes in front.
     Source: Zoph, Vasudevan, Shlens, Le 2018, Learning transferable architectures for scalable image recognition.
     """
     frame = Frame(include_top, weights, input_tensor, input_shape, pooling, classes, classifier_activation, name)
     frame.channels_last()
-    x, filters = frame.begin(scale.size, default=scale.size), scale.filters
+    x, filters = frame.begin(scale.size, known=True), scale.filters
     x = chain(x, Conv2D(scale.stem, 3, 2, use_bias=False, kernel_initializer="he_normal", name="stem_conv1"), _norm("stem_bn1"))
     x, past = _reduction(x, None, filters // 4, "stem_1"), x
     x, past = _reduction(x, past, filters // 2, "stem_2"), x

@@ -35,8 +35,9 @@ GRAPHS = {
     },
 }  # fmt: skip
 for _network in NETWORKS:
+    _sizes = {"input_shape": (331, 331, 3)} if _network == "NASNetLarge" else {}  # without them Keras builds a network that cannot run
     GRAPHS[f"trained/{_network}"] = (_network, {})
-    GRAPHS[f"features/{_network}"] = (_network, {"include_top": False, "pooling": "avg"})
+    GRAPHS[f"features/{_network}"] = (_network, {"include_top": False, "pooling": "avg", **_sizes})
 
 # Channels first: the same, after set_image_data_format.
 FIRST = {
@@ -51,22 +52,24 @@ FILES = {
     **{f"{n} {m}": (n, {"alpha": 1.0 if m else 0.75, "minimalistic": m}) for n in ("MobileNetV3Small", "MobileNetV3Large") for m in (True, False)},
 }
 
+LOGITS = {"classes": 7, "classifier_activation": None}
+
 # Small configurations whose outputs are compared: {case: (network, arguments)}.
 OUTPUTS = {
     "ResNet50": ("ResNet50", {"include_top": False, "pooling": "avg", "input_shape": (64, 43, 3)}),
     "ResNet50V2": ("ResNet50V2", {"include_top": False, "pooling": "max", "input_shape": (64, 43, 3)}),
-    "VGG16": ("VGG16", {"classes": 7, "input_shape": (32, 37, 3)}),
+    "VGG16": ("VGG16", {**LOGITS, "input_shape": (32, 37, 3)}),
     "Xception": ("Xception", {"include_top": False, "pooling": "avg", "input_shape": (71, 73, 3)}),
     "InceptionV3": ("InceptionV3", {"include_top": False, "pooling": "avg", "input_shape": (75, 79, 3)}),
     "InceptionResNetV2": ("InceptionResNetV2", {"include_top": False, "pooling": "avg", "input_shape": (75, 79, 3)}),
-    "MobileNet": ("MobileNet", {"alpha": 0.25, "classes": 7, "input_shape": (65, 74, 3)}),
-    "MobileNetV2": ("MobileNetV2", {"alpha": 0.35, "classes": 7, "input_shape": (65, 74, 3)}),
-    "MobileNetV3Small": ("MobileNetV3Small", {"alpha": 0.75, "classes": 7, "input_shape": (65, 74, 3)}),
+    "MobileNet": ("MobileNet", {"alpha": 0.25, **LOGITS, "input_shape": (65, 74, 3)}),
+    "MobileNetV2": ("MobileNetV2", {"alpha": 0.35, **LOGITS, "input_shape": (65, 74, 3)}),
+    "MobileNetV3Small": ("MobileNetV3Small", {"alpha": 0.75, **LOGITS, "input_shape": (65, 74, 3)}),
     "MobileNetV3Large": ("MobileNetV3Large", {"alpha": 0.75, "minimalistic": True, "include_top": False, "input_shape": (65, 74, 3)}),
     "DenseNet121": ("DenseNet121", {"include_top": False, "pooling": "avg", "input_shape": (65, 43, 3)}),
-    "NASNetMobile": ("NASNetMobile", {"classes": 7, "input_shape": (65, 75, 3)}),
-    "EfficientNetB0": ("EfficientNetB0", {"classes": 7, "input_shape": (65, 74, 3)}),
-    "EfficientNetV2B0": ("EfficientNetV2B0", {"classes": 7, "input_shape": (65, 74, 3)}),
+    "NASNetMobile": ("NASNetMobile", {**LOGITS, "input_shape": (65, 75, 3)}),
+    "EfficientNetB0": ("EfficientNetB0", {**LOGITS, "input_shape": (65, 74, 3)}),
+    "EfficientNetV2B0": ("EfficientNetV2B0", {**LOGITS, "input_shape": (65, 74, 3)}),
     "EfficientNetV2S": ("EfficientNetV2S", {"include_top": False, "pooling": "avg", "input_shape": (65, 43, 3)}),
     "ConvNeXtTiny": ("ConvNeXtTiny", {"include_top": False, "pooling": "avg", "input_shape": (65, 43, 3)}),
 }
@@ -107,15 +110,30 @@ def draw(weight):
     if name.endswith("count"):
         return np.zeros(shape, "int32")
     if len(shape) > 1:
-        return values / np.float32(np.sqrt(np.prod(shape[: -2 if "depthwise" in name else -1])))
+        inputs = np.prod(shape[:-2] if len(shape) == 4 and shape[-1] == 1 else shape[:-1])  # of one number: a depthwise kernel has one channel
+        gain = 0.3 if "_se_" in name else 1.2 if "project_conv" in name else 1.5  # large gates would be switches
+        return np.float32(gain / np.sqrt(inputs)) * values
     if name.endswith("variance"):
-        return 1 + 0.1 * np.abs(values)
-    return (1.0 if name.endswith(("gamma", "variable")) else 0.0) + 0.1 * values
+        return 1 + 0.05 * np.abs(values)
+    return (1.0 if name.endswith(("gamma", "variable")) or "_se_" in name else 0.0) + 0.05 * values
 
 
-def images(shape):
-    """Two pictures with pixels from 0 to 255."""
-    return np.random.default_rng(3).uniform(0, 255, size=(2, *shape)).astype("float32")
+def images(shape, scale=255.0):
+    """Two pictures with pixels from 0 to scale: spots of light and shadow, and noise."""
+    random = np.random.default_rng(3)
+    coarse = random.uniform(size=(2, 3, 3, 3)).repeat(shape[0] // 3 + 1, 1).repeat(shape[1] // 3 + 1, 2)[:, : shape[0], : shape[1]]
+    return (scale * (0.8 * coarse + 0.2 * random.uniform(size=coarse.shape))).astype("float32")
+
+
+def output_of(model, network):
+    """What a model with drawn weights says about two images."""
+    model.set_weights([draw(weight) for weight in model.weights])
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):  # else Keras keeps the mean and variance of before
+            layer.finalize_state()
+    own = network.startswith(("EfficientNet", "ConvNeXt", "MobileNetV3"))  # they scale pixels themselves
+    y = np.asarray(model.predict(images(model.input_shape[1:], 255.0 if own else 1.0), verbose=0)).reshape(2, -1)
+    return y[:, :: max(1, y.shape[1] // 64)]
 
 
 def scores():
