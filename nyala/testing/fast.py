@@ -16,7 +16,7 @@ from nyala.testing.fast_cases import CASES
 def check_shortcut(engine: Engine, name: str) -> None:
     from nyala import ops  # here, because engines are below ops
 
-    op = getattr(ops, name, None) or getattr(ops.nn, name, None)
+    op: Any = getattr(ops, name, None) or getattr(ops.nn, name, None)
     require(op is not None, f"engine.fast names {name!r}, which is no op")
     require(name in CASES, f"nyala/testing/fast_cases.py has no cases for {name!r}, so nothing says that the shortcut is right")
     for number, make in enumerate(CASES[name]):
