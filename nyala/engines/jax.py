@@ -14,6 +14,7 @@ import math
 import os
 import pathlib
 import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -35,6 +36,7 @@ __all__ = ["JaxEngine"]
 EAGER_STEPS = 128  # so many turns of a loop run in Python, where no trace is active, before one is compiled
 CACHE_BYTES = 2**30  # of the compile cache on disk
 CACHED_SECONDS = 0.1  # what compiles faster is not kept
+TRIM_SECONDS = 24 * 60 * 60  # between two looks at the size of the cache
 INTEGER_POWERS = 64  # up to here a whole exponent means repeated multiplication
 TENSORS = (jax.Array, jax.core.Tracer)
 NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
@@ -516,9 +518,10 @@ def _keep_compiled_programs() -> None:
         folder = _user_cache() / "nyala" / "jax"
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
-            _trim(folder, CACHE_BYTES)
             jax.config.update("jax_compilation_cache_dir", str(folder))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_SECONDS)
+            if _is_due(folder.parent / "trimmed"):
+                _trim(folder, CACHE_BYTES)
 
 
 @functools.cache
@@ -545,12 +548,26 @@ def _user_cache() -> pathlib.Path:
     return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
 
 
+def _is_due(stamp: pathlib.Path) -> bool:
+    """Whether the last call that said so was over a day ago: looking at ten thousand files takes longer than a small program."""
+    due = not stamp.exists() or time.time() - stamp.stat().st_mtime > TRIM_SECONDS
+    if due:
+        stamp.touch()
+    return due
+
+
 def _trim(folder: pathlib.Path, limit: int) -> None:
     """Delete the oldest files until the rest fits. (JAX's own limit needs a package that is no dependency of ours.)"""
-    files = sorted(((path.stat(), path) for path in folder.iterdir() if path.is_file()), key=lambda entry: entry[0].st_mtime)
+    files = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # another process trims, too
+                if entry.is_file():
+                    files.append((entry.stat(), entry.path))
+    files.sort(key=lambda file: file[0].st_mtime)
     excess = sum(status.st_size for status, _ in files) - limit
     for status, path in files:
         if excess <= 0:
             return
-        path.unlink(missing_ok=True)
+        pathlib.Path(path).unlink(missing_ok=True)
         excess -= status.st_size

@@ -20,7 +20,7 @@ import jax.numpy as jnp  # noqa: E402
 from jax import lax  # noqa: E402
 
 from nyala.engines import PRIMITIVES, _jax_windows, get_engine  # noqa: E402
-from nyala.engines.jax import EAGER_STEPS, JaxEngine, _trim  # noqa: E402
+from nyala.engines.jax import EAGER_STEPS, TRIM_SECONDS, JaxEngine, _is_due, _trim  # noqa: E402
 
 engine = get_engine("jax")
 
@@ -653,6 +653,14 @@ def test_the_oldest_programs_go_first(tmp_path):
         os.utime(tmp_path / str(i), (1000 - i, 1000 - i))
     _trim(tmp_path, 25)
     assert sorted(os.listdir(tmp_path)) == ["0", "1"]
+
+
+def test_the_cache_is_looked_at_once_a_day(tmp_path):
+    stamp = tmp_path / "trimmed"
+    assert _is_due(stamp) and not _is_due(stamp)
+    long_ago = stamp.stat().st_mtime - TRIM_SECONDS - 60
+    os.utime(stamp, (long_ago, long_ago))
+    assert _is_due(stamp) and not _is_due(stamp)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="settings of glibc")
