@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import dtypes
-from nyala.core.errors import AxisError, DTypeError, NyalaError
+from nyala.core import dtypes, logits
+from nyala.core.errors import AxisError, DTypeError, NyalaError, ShapeError
 from nyala.core.variable import Variable
 from nyala.engines import current, engine
 from nyala.engines.protocol import Engine, Tensor
@@ -137,24 +137,26 @@ def _agree(values: Sequence[Any], mode: str, keep_scalars: bool, here: Engine) -
     return dtypes.is_float(common) or (mode == "same" and not scalars)
 
 
-def op(function: Callable | None = None, *, promote: str | None = None, scalars: bool = False) -> Any:
+def op(function: Callable | None = None, *, promote: str | None = None, scalars: bool = False, probability: bool = False) -> Any:
     """Make a function of tensors a public op.
 
     Args:
         promote: None converts only; "same" brings all tensors to their common dtype (Keras's rules, Python scalars weak);
             "float" also makes integers floatx.
         scalars: hand Python scalars to the body as they are, where the common dtype can hold them.
+        probability: the result is one of the first argument, its logits, along the second: losses may want them (see logits.py).
 
     The op has the attributes `composed` (the same without the engine's shortcut, for tests), `function` (the bare body) and `name`.
     """
     if function is None:
-        return functools.partial(op, promote=promote, scalars=scalars)
+        return functools.partial(op, promote=promote, scalars=scalars, probability=probability)
     from nyala.core.symbolic import Symbolic, contains_symbolic, record
 
     parameters = list(inspect.signature(function).parameters.values())
     tensors = [(i, p.name) for i, p in enumerate(parameters) if str(p.annotation).startswith("Tensor")]
     lists = [(i, p.name) for i, p in enumerate(parameters) if str(p.annotation).startswith(("Sequence[Tensor", "list[Tensor"))]
     starred = next((i for i, p in enumerate(parameters) if p.kind is p.VAR_POSITIONAL and str(p.annotation).startswith("Tensor")), None)
+    required = [(i, p.name) for i, p in enumerate(parameters) if (i, p.name) in tensors and p.default is p.empty and i != starred]
     name, mode = function.__name__, promote
 
     def prepare(args: tuple, kwargs: dict) -> tuple[list, dict]:
@@ -203,12 +205,18 @@ def op(function: Callable | None = None, *, promote: str | None = None, scalars:
         try:
             ready, kwargs = prepare(args, kwargs)
             shortcut = current().fast.get(name)
-            if shortcut is not None:
-                result = shortcut(*ready, **kwargs)
-                if result is not NotImplemented:
-                    return result
-            return function(*ready, **kwargs)
+            result = NotImplemented if shortcut is None else shortcut(*ready, **kwargs)
+            if result is NotImplemented:
+                result = function(*ready, **kwargs)
+            if probability and logits.notes.on:
+                logits.note(name, result, ready[0], *ready[1:], **kwargs)
+            return result
         except Exception as error:
+            for i, parameter in required:
+                if (args[i] if i < len(args) else kwargs.get(parameter, name)) is None:
+                    raise DTypeError(f"{name}({parameter})", need="a tensor", got="None") from error
+            if function.__module__ in ELEMENTWISE and not isinstance(error, NyalaError):
+                _check_broadcast(error, name, [*args, *kwargs.values()])
             _add_context(error, name, args, kwargs)
             raise
 
@@ -221,6 +229,17 @@ def op(function: Callable | None = None, *, promote: str | None = None, scalars:
 
 
 _promote = promote
+ELEMENTWISE = {f"nyala.ops.{file}" for file in ("bits", "comparison", "elementwise", "logical", "transcendental")}  # where shapes need only broadcast
+
+
+def _check_broadcast(error: Exception, name: str, values: list) -> None:
+    """Say so if it was shapes that do not broadcast."""
+    shapes = [tuple(value.shape) for value in values if hasattr(value, "shape")]
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        need = "shapes that broadcast: sizes equal or 1, aligned at the last axis"
+        raise ShapeError(name, need=need, got=f"shapes {' and '.join(map(str, shapes))}") from error
 
 
 def _add_context(error: Exception, name: str, args: tuple, kwargs: dict) -> None:

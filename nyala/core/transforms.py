@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from nyala.core import tree
 from nyala.core.op import convert
+from nyala.core.recompiles import Recompiles
 from nyala.core.variable import Scope, Variable, autocast, state
 from nyala.engines import current, real_engine
 from nyala.engines.protocol import Engine, Tensor
@@ -122,6 +124,7 @@ class Compiled:
         functools.update_wrapper(self, function, updated=())
         self.function = function
         self.programs: dict[Any, Program] = {}
+        self._recompiles = Recompiles()
 
     @property
     def traces(self) -> int:
@@ -140,8 +143,27 @@ class Compiled:
         dynamic = [convert(leaf) for leaf in leaves if not _is_static(leaf)]
         program = self.programs.get(key)
         if program is None:
+            self._note(engine, args, kwargs)
             program = self.programs[key] = self._trace(engine, args, kwargs, dynamic)
         return program(dynamic)
+
+    def _note(self, engine: Engine, args: tuple, kwargs: dict) -> None:
+        """Count one more program, and say so when they are many."""
+        try:
+            names = list(inspect.signature(self.function).parameters)
+        except (TypeError, ValueError):  # functions written in C
+            names = []
+
+        def name(path: tuple) -> str:
+            first = path[1] if path[0] else names[path[1]] if path[1] < len(names) else path[1]
+            return f"its argument {first}{''.join(f'[{key!r}]' for key in path[2:])}"
+
+        what = f"nyala.jit({getattr(self.function, '__name__', 'function')})"
+        leaves = tuple(
+            (path, _signature(leaf) if _is_static(leaf) or hasattr(leaf, "shape") else ((), type(leaf).__name__))
+            for path, leaf in tree.flatten_with_path([list(args), kwargs])
+        )
+        self._recompiles.note((engine.name,), leaves, what, "pad to a few shapes, or pass numbers that change as tensors", name)
 
     def _trace(self, engine: Engine, args: tuple, kwargs: dict, dynamic: list) -> Program:
         from nyala.engines.spec import Spec

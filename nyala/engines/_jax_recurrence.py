@@ -94,32 +94,63 @@ def _sigmoid(z: Array) -> Array:
     return 0.5 * jnp.tanh(0.5 * z) + 0.5
 
 
+def _over_time(step: Any, state: Any, first: Array, others: tuple, more: tuple, reverse: bool) -> tuple[Any, Array, tuple]:
+    """As lax.scan, in less memory: the first result of each step is written over the row of `first` that it came from, and the others into
+    memory that nobody has cleared.
+
+    Args:
+        step: (state, row of first, rows of others) -> (state, row that replaces it or None, rows for more).
+        first: (t, ...); others: (t, ...) or None.
+        more: shapes of rows of the further results.
+    """
+    times = len(first)
+    rest = tuple(lax.empty((times, *shape), first.dtype) for shape in more)
+
+    def body(i: Array, carried: tuple) -> tuple:
+        state, first, rest = carried
+        t = times - 1 - i if reverse else i
+        row = lambda x: None if x is None else lax.dynamic_index_in_dim(x, t, 0, keepdims=False)  # noqa: E731
+        write = lambda x, value: x if value is None else lax.dynamic_update_index_in_dim(x, value, t, 0)  # noqa: E731
+        state, new, further = step(state, row(first), tuple(map(row, others)))
+        return state, write(first, new), tuple(map(write, rest, further))
+
+    return lax.fori_loop(0, times, body, (state, first, rest))
+
+
 # LSTM: z = x K + h R + b for i, f, g, o;  c' = f c + i g;  h' = o tanh(c') --------------------------------------------------------------------------
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(7,))
 def _lstm(x: Array, h: Array, c: Array, kernel: Array, recurrent: Array, bias: Array, seen: Array | None, go_backwards: bool) -> tuple[Array, ...]:
-    return _lstm_forward(x, h, c, kernel, recurrent, bias, seen, go_backwards)[0]
+    last, _, (outputs,) = _lstm_steps(x, h, c, kernel, recurrent, bias, seen, go_backwards, keep=False)
+    return outputs, *last
 
 
 def _lstm_forward(
     x: Array, h: Array, c: Array, kernel: Array, recurrent: Array, bias: Array, seen: Array | None, go_backwards: bool
 ) -> tuple[tuple[Array, ...], tuple]:
+    last, gates, (outputs, cells) = _lstm_steps(x, h, c, kernel, recurrent, bias, seen, go_backwards, keep=True)
+    return (outputs, *last), (x, h, c, kernel, recurrent, seen, outputs, cells, gates)
+
+
+def _lstm_steps(
+    x: Array, h: Array, c: Array, kernel: Array, recurrent: Array, bias: Array, seen: Array | None, go_backwards: bool, keep: bool
+) -> tuple[Pair, Array, tuple[Array, ...]]:
+    """The last state, the gates of all times, and (outputs, cells); gates and cells only if they are to be kept."""
     units = h.shape[-1]
     half = np.repeat(np.asarray([0.5, 0.5, 1, 0.5], x.dtype), units)  # all gates but the candidate are sigmoids
 
-    def step(state: Pair, now: tuple) -> tuple[Pair, tuple]:
-        (h, c), (z, seen) = state, now
+    def step(state: Pair, z: Array, others: tuple) -> tuple[Pair, Array, tuple]:
+        (h, c), (seen,) = state, others
         gates = jnp.tanh((z + h @ recurrent) * half) * half + (1 - half)
         i, f, g, o = jnp.split(gates, 4, axis=-1)
         new = f * c + i * g
         out = o * jnp.tanh(new)
         if seen is not None:
             out, new = jnp.where(seen, out, h), jnp.where(seen, new, c)
-        return (out, new), (out, new, gates)
+        return (out, new), gates if keep else None, (out, new) if keep else (out,)
 
-    last, (outputs, cells, gates) = lax.scan(step, (h, c), (x @ kernel + bias, seen), reverse=go_backwards)
-    return (outputs, *last), (x, h, c, kernel, recurrent, seen, outputs, cells, gates)
+    return _over_time(step, (h, c), x @ kernel + bias, (seen,), (h.shape, c.shape) if keep else (h.shape,), go_backwards)
 
 
 def _lstm_backward(go_backwards: bool, saved: tuple, upstream: tuple[Array, ...]) -> tuple:
@@ -133,16 +164,16 @@ def _lstm_backward(go_backwards: bool, saved: tuple, upstream: tuple[Array, ...]
     if seen is not None:
         to_gates, to_cell, f = jnp.where(seen, to_gates, 0), jnp.where(seen, to_cell, 0), jnp.where(seen, f, 1)
 
-    def step(state: Pair, now: tuple) -> tuple[Pair, Array]:
-        (dh, dc), (d_output, seen, to_gates, to_cell, f) = state, now
+    def step(state: Pair, to_gates: Array, others: tuple) -> tuple[Pair, Array, tuple]:
+        (dh, dc), (d_output, seen, to_cell, f) = state, others
         dh = dh + d_output
         dc = dc + dh * to_cell
         dz = to_gates * jnp.concatenate([dc, dc, dc, dh], axis=-1)
         earlier = dz @ turned
-        return (earlier if seen is None else earlier + jnp.where(seen, 0, dh), dc * f), dz
+        return (earlier if seen is None else earlier + jnp.where(seen, 0, dh), dc * f), dz, ()
 
-    columns = (d_outputs, seen, *lax.optimization_barrier((to_gates, to_cell, f)))  # XLA would form them step by step
-    (dh, dc), dz = lax.scan(step, (dh, dc), columns, reverse=not go_backwards)
+    to_gates, to_cell, f = lax.optimization_barrier((to_gates, to_cell, f))  # XLA would form them step by step
+    (dh, dc), dz, _ = _over_time(step, (dh, dc), to_gates, (d_outputs, seen, to_cell, f), (), not go_backwards)
     dx, d_kernel, d_bias = _over_all_times(x, dz, kernel)
     _, d_recurrent, _ = _over_all_times(_before(h, outputs, go_backwards), dz, recurrent)
     return dx, dh, dc, d_kernel, d_recurrent, d_bias, None
@@ -158,16 +189,25 @@ _lstm.defvjp(_lstm_forward, _lstm_backward)
 def _gru(
     x: Array, h: Array, kernel: Array, recurrent: Array, bias: Array, recurrent_bias: Array, seen: Array | None, go_backwards: bool
 ) -> tuple[Array, ...]:
-    return _gru_forward(x, h, kernel, recurrent, bias, recurrent_bias, seen, go_backwards)[0]
+    last, _, (outputs, *_) = _gru_steps(x, h, kernel, recurrent, bias, recurrent_bias, seen, go_backwards, keep=False)
+    return outputs, last
 
 
 def _gru_forward(
     x: Array, h: Array, kernel: Array, recurrent: Array, bias: Array, recurrent_bias: Array, seen: Array | None, go_backwards: bool
 ) -> tuple[tuple[Array, ...], tuple]:
+    last, gates, (outputs, inner) = _gru_steps(x, h, kernel, recurrent, bias, recurrent_bias, seen, go_backwards, keep=True)
+    return (outputs, last), (x, h, kernel, recurrent, seen, outputs, gates, inner)
+
+
+def _gru_steps(
+    x: Array, h: Array, kernel: Array, recurrent: Array, bias: Array, recurrent_bias: Array, seen: Array | None, go_backwards: bool, keep: bool
+) -> tuple[Array, Array, tuple[Array, ...]]:
+    """The last state, z, r and n of all times, and (outputs, h R + b' of n); only the outputs if the rest is not to be kept."""
     units = h.shape[-1]
 
-    def step(h: Array, now: tuple) -> tuple[Array, tuple]:
-        outer, seen = now
+    def step(h: Array, outer: Array, others: tuple) -> tuple[Array, Array | None, tuple]:
+        (seen,) = others
         inner = h @ recurrent + recurrent_bias
         gates = _sigmoid(outer[:, : 2 * units] + inner[:, : 2 * units])
         z, r = jnp.split(gates, 2, axis=-1)
@@ -175,31 +215,30 @@ def _gru_forward(
         n = jnp.tanh(outer[:, 2 * units :] + r * inner)
         out = n + z * (h - n)
         out = out if seen is None else jnp.where(seen, out, h)
-        return out, (out, gates, n, inner)
+        return out, jnp.concatenate([gates, n], axis=-1) if keep else None, (out, inner) if keep else (out,)
 
-    last, (outputs, gates, candidates, inner) = lax.scan(step, h, (x @ kernel + bias, seen), reverse=go_backwards)
-    return (outputs, last), (x, h, kernel, recurrent, seen, outputs, gates, candidates, inner)
+    return _over_time(step, h, x @ kernel + bias, (seen,), (h.shape, h.shape) if keep else (h.shape,), go_backwards)
 
 
 def _gru_backward(go_backwards: bool, saved: tuple, upstream: tuple[Array, ...]) -> tuple:
-    x, h, kernel, recurrent, seen, outputs, gates, n, inner = saved
+    x, h, kernel, recurrent, seen, outputs, gates, inner = saved
     d_outputs, dh = upstream
     turned = lax.optimization_barrier(recurrent.T)
-    z, r = jnp.split(gates, 2, axis=-1)
+    z, r, n = jnp.split(gates, 3, axis=-1)
     before = _before(h, outputs, go_backwards)
     to_candidate = (1 - z) * (1 - n * n)
     to_inner = jnp.concatenate([(before - n) * z * (1 - z), to_candidate * inner * r * (1 - r), to_candidate * r], axis=-1)
     if seen is not None:
         to_inner, to_candidate, z = jnp.where(seen, to_inner, 0), jnp.where(seen, to_candidate, 0), jnp.where(seen, z, 1)
 
-    def step(dh: Array, now: tuple) -> tuple[Array, Pair]:
-        d_output, to_inner, z = now
+    def step(dh: Array, to_inner: Array, others: tuple) -> tuple[Array, Array, tuple]:
+        d_output, z = others
         dh = dh + d_output
         d_inner = to_inner * jnp.concatenate([dh, dh, dh], axis=-1)
-        return d_inner @ turned + dh * z, (d_inner, dh)
+        return d_inner @ turned + dh * z, d_inner, (dh,)
 
-    columns = (d_outputs, *lax.optimization_barrier((to_inner, z)))
-    dh, (d_inner, d_hidden) = lax.scan(step, dh, columns, reverse=not go_backwards)
+    to_inner, z = lax.optimization_barrier((to_inner, z))
+    dh, d_inner, (d_hidden,) = _over_time(step, dh, to_inner, (d_outputs, z), (dh.shape,), not go_backwards)
     d_outer = jnp.concatenate([d_inner[..., : 2 * h.shape[-1]], d_hidden * to_candidate], axis=-1)
     dx, d_kernel, d_bias = _over_all_times(x, d_outer, kernel)
     _, d_recurrent, d_recurrent_bias = _over_all_times(before, d_inner, recurrent)

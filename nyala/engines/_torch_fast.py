@@ -133,6 +133,20 @@ def _binary_crossentropy_within(target: Tensor, output: Tensor, epsilon: float) 
     return _BinaryCrossentropy.apply(target, output, epsilon)[0]
 
 
+def _binary_crossentropy_of_logits(target: Tensor, x: Tensor) -> Any:
+    if x.dtype not in WIDE or target.dtype != x.dtype or target.shape != x.shape or target.requires_grad:
+        return NotImplemented
+    return functional.binary_cross_entropy_with_logits(x, target, reduction="none")
+
+
+def _chosen_class(target: Tensor, x: Tensor, axis: int) -> Any:
+    if target.dtype not in (torch.int32, torch.int64) or not x.shape[axis]:
+        return NotImplemented
+    named = (target >= 0) & (target < x.shape[axis])
+    index = torch.where(named, target, 0).to(torch.int64).unsqueeze(axis)
+    return torch.where(named, torch.gather(x, axis, index).squeeze(axis), 0.0)
+
+
 FAST: dict[str, Callable] = {
     "relu": _relu,
     "relu6": functional.relu6,
@@ -148,6 +162,8 @@ FAST: dict[str, Callable] = {
     "layer_normalization": _layer_normalization,
     "rms_normalization": _rms_normalization,
     "attend": _attend,
+    "binary_crossentropy_of_logits": _binary_crossentropy_of_logits,
+    "chosen_class": _chosen_class,
     "binary_crossentropy_within": _binary_crossentropy_within,
     "dot_product_attention": _dot_product_attention,
     "lstm_sequence": recurrence.lstm,

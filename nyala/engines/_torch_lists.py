@@ -15,6 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from nyala.engines._torch_recording import recording
+
 WIDE = (torch.float32, torch.float64)
 
 
@@ -99,7 +101,7 @@ _OWN = _holders_of_own()
 def reusable(parts: list[Tensor]) -> list[Tensor]:
     """The tensors, each held by one attribute and this list; those that someone else may look at as copies."""
     return [
-        x if held == _OWN and x.is_contiguous() else x.clone(memory_format=torch.contiguous_format)
+        x if (held == _OWN or recording.owned) and x.is_contiguous() else x.clone(memory_format=torch.contiguous_format)
         for x, held in zip(parts, _holders(parts), strict=True)
     ]
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 class _Recording(threading.local):
     depth = 0  # of gradients and of functions whose values are computed again for one
     order = 0  # of gradients alone
+    owned = False  # whether nobody looks at the tensors of this step: a step that is written down (see _torch_replay.py)
 
     @contextlib.contextmanager
     def deeper(self, order: int) -> Iterator[None]:
@@ -20,6 +21,14 @@ class _Recording(threading.local):
             yield
         finally:
             self.depth, self.order = before
+
+    @contextlib.contextmanager
+    def owning(self) -> Iterator[None]:
+        self.owned = True
+        try:
+            yield
+        finally:
+            self.owned = False
 
 
 recording = _Recording()

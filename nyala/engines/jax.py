@@ -27,7 +27,7 @@ import numpy as np
 from jax import lax
 
 from nyala.engines import _jax_windows as windows
-from nyala.engines._jax_fast import FAST
+from nyala.engines._jax_fast import FAST, position
 from nyala.engines._memory import keep_freed_memory
 from nyala.engines.protocol import Engine, Shape, Tensor, Tree
 
@@ -150,6 +150,14 @@ class JaxEngine(Engine):
     def vmap(self, function: Callable, in_axes: Any = 0, out_axes: Any = 0) -> Callable:
         return jax.vmap(function, in_axes, out_axes)
 
+    def make_deterministic(self, wanted: bool) -> None:
+        global _deterministic
+        _deterministic = wanted
+        _compiler_options.cache_clear()
+
+    def profiler(self, folder: str) -> Any:
+        return jax.profiler.trace(folder)
+
     def remat(self, function: Callable) -> Callable:
         return lambda *args, **kwargs: jax.checkpoint(functools.partial(function))(*args, **kwargs)
 
@@ -261,10 +269,10 @@ class JaxEngine(Engine):
         return jnp.all(x, axis=axes, keepdims=keepdims)
 
     def argmax(self, x: Tensor, axis: int) -> Tensor:
-        return lax.argmax(x, axis, np.int32)
+        return position(x, axis, largest=True)
 
     def argmin(self, x: Tensor, axis: int) -> Tensor:
-        return lax.argmin(x, axis, np.int32)
+        return position(x, axis, largest=False)
 
     cumsum = staticmethod(lax.cumsum)
     cumprod = staticmethod(lax.cumprod)
@@ -524,12 +532,15 @@ def _keep_compiled_programs() -> None:
                 _trim(folder, CACHE_BYTES)
 
 
+_deterministic = False
+
+
 @functools.cache
 def _compiler_options() -> dict[str, str] | None:
     """What XLA is told for CPUs: leave convolutions that stand alone to Eigen, which runs them on all cores; XLA's other library for them,
     YNNPACK, runs most on one (a convolutional train step takes 1.6 times as long). Versions of XLA that know no such option get none."""
     if jax.default_backend() != "cpu":
-        return None
+        return {"xla_gpu_deterministic_ops": "true"} if _deterministic and jax.default_backend() in ("gpu", "cuda", "rocm") else None
     kept = ("DOT", "REDUCE", "INDIVIDUAL_DOT")
     options = {"xla_cpu_experimental_ynn_fusion_type": ",".join(f"LIBRARY_FUSION_TYPE_{kind}" for kind in kept)}
     if jax.__version_info__[:2] != (0, 10):  # not tried: ask

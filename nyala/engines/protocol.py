@@ -66,6 +66,7 @@ class Engine:
             NotImplemented to leave a case to the composed body. The check suite compares the two.
         together: makes one object of a list of tensors of one dtype, on which arithmetic and elementwise primitives act tensor by tensor, and
             which gives them when iterated; None where calls cost nothing. Optimizers update many variables at once with it.
+        records: whether `record` may make something.
         rules: shortcuts for the rules of optimizers on such objects, `{"adam": function}`, with the rule's own arguments; a shortcut may
             write into tensors that nothing but their variable holds, or return NotImplemented.
     """
@@ -76,6 +77,7 @@ class Engine:
     compiles: bool = False
     fast: dict[str, Callable] = {}
     together: Callable[[list[Tensor]], Any] | None = None
+    records = False
     rules: dict[str, Callable] = {}
 
     # Tensors and the host ---------------------------------------------------------------------------------------------------
@@ -126,6 +128,13 @@ class Engine:
         run without recording gradients."""
         return function
 
+    def record(self, function: Callable, written: Sequence[Any], only_read: Sequence[Any], args: Tree) -> Callable | None:
+        """For eager engines: a function of a tree of tensors like args that assigns to variables what `function` would, at less cost; None if
+        there is none. The function must do nothing but assign the variables `written`, and read those and `only_read`.
+
+        What is returned has a method holds(function, args): whether the function would still do the same."""
+        return None
+
     def eval_shape(self, function: Callable, *args: Tree) -> Tree:
         """Run function on abstract values only, for its Python side effects and the shapes: tensors in args and results have .shape and .dtype.
 
@@ -142,6 +151,13 @@ class Engine:
     def vmap(self, function: Callable, in_axes: Any = 0, out_axes: Any = 0) -> Callable:
         """Vectorize a function of tensors over one axis of each argument (None: not mapped)."""
         raise NotImplementedError
+
+    def make_deterministic(self, wanted: bool) -> None:
+        """Take, or no longer take, only algorithms that give equal bits for equal inputs on the same machine. Nothing to do where all do."""
+
+    def profiler(self, folder: str) -> Any:
+        """A context in which the engine records what it does to a folder, for TensorBoard; None if it cannot."""
+        return None
 
     def remat(self, function: Callable) -> Callable:
         """The same function, whose intermediate values are recomputed for the gradient instead of stored."""

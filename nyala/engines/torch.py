@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from nyala.engines._memory import keep_freed_memory
 from nyala.engines._torch_fast import FAST
 from nyala.engines._torch_lists import RULES, TensorList
 from nyala.engines._torch_recording import recording
+from nyala.engines._torch_replay import record
 from nyala.engines.protocol import Engine, Shape, Tensor, Tree
 
 _NAMES = ("bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 bfloat16 float32 float64 complex64 complex128 "
@@ -159,6 +161,7 @@ class TorchEngine(Engine):
     name = "torch"
     fast: dict[str, Callable] = FAST
     together = TensorList
+    records = True
     rules = RULES
 
     def __init__(self) -> None:
@@ -221,6 +224,9 @@ class TorchEngine(Engine):
 
         return run
 
+    def record(self, function: Callable, written: Sequence[Any], only_read: Sequence[Any], args: Tree) -> Callable | None:
+        return record(function, written, only_read, args)
+
     def value_and_grad(self, function: Callable) -> Callable:
         def run(values: Sequence[Tensor]) -> tuple[tuple[Tensor, Tree], list[Tensor]]:
             nested = recording.depth > 0
@@ -240,6 +246,16 @@ class TorchEngine(Engine):
 
     def vmap(self, function: Callable, in_axes: Any = 0, out_axes: Any = 0) -> Callable:
         return torch.func.vmap(function, tuple(in_axes) if isinstance(in_axes, list) else in_axes, out_axes)
+
+    def make_deterministic(self, wanted: bool) -> None:
+        if wanted:  # read when CUDA's library of products starts
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(wanted, warn_only=True)  # it warns of the few operations that have no such algorithm
+        torch.backends.cudnn.deterministic = wanted
+        torch.utils.deterministic.fill_uninitialized_memory = False  # no memory is read here before it is written
+
+    def profiler(self, folder: str) -> Any:
+        return torch.profiler.profile(on_trace_ready=torch.profiler.tensorboard_trace_handler(folder))
 
     def remat(self, function: Callable) -> Callable:
         def run(*args: Any) -> Any:

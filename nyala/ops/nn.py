@@ -10,11 +10,14 @@ FILES = {
     "nn_attention": "attend attention_means attention_weights dot_product_attention",
     "nn_convolution": "conv conv_transpose depthwise_conv separable_conv",
     "nn_ctc": "ctc_decode ctc_loss",
-    "nn_losses": "binary_crossentropy binary_crossentropy_within categorical_crossentropy psnr sparse_categorical_crossentropy",
+    "nn_losses": """
+        binary_crossentropy binary_crossentropy_of_logits binary_crossentropy_within categorical_crossentropy chosen_class psnr
+        sparse_categorical_crossentropy""",
     "nn_normalization": "batch_normalization layer_normalization moments normalize rms_normalization",
     "nn_pooling": "adaptive_average_pool adaptive_max_pool average_pool max_pool",
     "nn_rearrange": "depth_to_space fold space_to_depth unfold",
     "nn_recurrence": "gru_sequence lstm_sequence recurrent",
+    "complex_numbers": "polar",
     "core": "multi_hot one_hot",
 }
 

@@ -142,7 +142,7 @@ def threshold(x: Tensor, threshold: Tensor, default_value: Tensor) -> Tensor:
 # Smooth -------------------------------------------------------------------------------------------------------------------------
 
 
-@op(promote="float")
+@op(promote="float", probability=True)
 def sigmoid(x: Tensor) -> Tensor:
     """1 / (1 + exp(-x)).
 
@@ -296,7 +296,7 @@ def glu(x: Tensor, axis: int = -1) -> Tensor:
     return engine.multiply(first, engine.sigmoid(engine.slice(x, tuple(starts), tuple(x.shape), ones)))
 
 
-@op(promote="float")
+@op(promote="float", probability=True)
 def softmax(x: Tensor, axis: Axis = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along axis, without overflow.
 

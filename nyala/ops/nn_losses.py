@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from nyala.core import config, dtypes
+from nyala.core import config, dtypes, logits
 from nyala.core.errors import ShapeError
 from nyala.core.op import engine, normalize_axis, op
 from nyala.engines.protocol import Tensor
@@ -28,6 +28,12 @@ def _inside(probability: Tensor, epsilon: float) -> Tensor:
     return engine.minimum(engine.maximum(probability, epsilon), 1.0 - epsilon)
 
 
+def _by_logits(output: Tensor, from_logits: bool, kind: str, axis: int = 0) -> tuple[Tensor, bool]:
+    """The logits of probabilities, where they are known, and that they are logits; else what was given."""
+    known = None if from_logits else logits.of(output, kind, axis)
+    return (output, from_logits) if known is None else (known, True)
+
+
 def _need_equal_shapes(where: str, target: Tensor, output: Tensor) -> None:
     if tuple(target.shape) != tuple(output.shape):
         raise ShapeError(where, need="target and output of one shape", got=f"{tuple(target.shape)} and {tuple(output.shape)}")
@@ -44,11 +50,20 @@ def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = Fals
     [0.6931472, 0.0000001]
     """
     _need_equal_shapes("binary_crossentropy", target, output)
+    output, from_logits = _by_logits(output, from_logits, "sigmoid")
     dtype, target, x = engine.dtype(output), _wide(target), _wide(output)
-    if from_logits:  # max(x, 0) - x * target + log(1 + exp(-|x|))
-        loss = engine.subtract(engine.maximum(x, 0.0), engine.multiply(x, target))
-        return cast(engine.add(loss, engine.log1p(engine.exp(engine.negative(engine.abs(x))))), dtype)
-    return cast(binary_crossentropy_within(target, x, config.epsilon()), dtype)
+    return cast(binary_crossentropy_of_logits(target, x) if from_logits else binary_crossentropy_within(target, x, config.epsilon()), dtype)
+
+
+@op(promote="float")
+def binary_crossentropy_of_logits(target: Tensor, x: Tensor) -> Tensor:
+    """max(x, 0) - x * target + log(1 + exp(-|x|)), element by element: -target * log(p) - (1 - target) * log(1 - p) of p = sigmoid(x).
+
+    >>> binary_crossentropy_of_logits([0.0, 1.0], [0.0, -1000.0]).tolist()
+    [0.6931472, 1000.0]
+    """
+    loss = engine.subtract(engine.maximum(x, 0.0), engine.multiply(x, target))
+    return engine.add(loss, engine.log1p(engine.exp(engine.negative(engine.abs(x)))))
 
 
 @op(promote="float")
@@ -83,6 +98,7 @@ def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool =
     """
     _need_equal_shapes("categorical_crossentropy", target, output)
     dtype, axis = engine.dtype(output), normalize_axis(axis, output.ndim, "categorical_crossentropy(axis)")
+    output, from_logits = _by_logits(output, from_logits, "softmax", axis)
     target = _wide(target)
     terms = engine.multiply(target, _log_probability(_wide(output), from_logits, axis))
     if from_logits:
@@ -110,9 +126,21 @@ def sparse_categorical_crossentropy(target: Tensor, output: Tensor, from_logits:
                          got=f"target of shape {tuple(target.shape)}", why=f"output has shape {tuple(output.shape)} with classes along axis {axis}",
                          fix="use categorical_crossentropy for one-hot targets")  # fmt: skip
     dtype = engine.dtype(output) if dtypes.is_float(engine.dtype(output)) else engine.canonical_dtype(config.floatx())
+    output, from_logits = _by_logits(output, from_logits, "softmax", axis)
     logs = _log_probability(_wide(output), from_logits, axis)
-    chosen = one_hot(cast(target, "int32"), output.shape[axis], axis, "bool")
-    return cast(engine.negative(engine.sum(engine.where(chosen, logs, 0.0), (axis,), False)), dtype)
+    return cast(engine.negative(chosen_class(cast(target, "int32"), logs, axis)), dtype)
+
+
+@op
+def chosen_class(target: Tensor, x: Tensor, axis: int) -> Tensor:
+    """The value of x at the class that target names along axis; 0 where it names none.
+
+    >>> chosen_class([1, 0, 2], [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], -1).tolist()
+    [2.0, 3.0, 0.0]
+    """
+    axis = normalize_axis(axis, x.ndim, "chosen_class(axis)")
+    chosen = one_hot(target, x.shape[axis], axis, "bool")
+    return engine.sum(engine.where(chosen, x, 0.0), (axis,), False)
 
 
 @op(promote="float")

@@ -91,6 +91,16 @@ CASES: dict[str, list[Case]] = {
         lambda random: ((*_recurrence(random, 3, 1, 12, 12), SEEN), {"go_backwards": True}),
         lambda random: (_recurrence(random, 3, 1, 12), {"reset_after": False}),
     ],
+    "binary_crossentropy_of_logits": [
+        lambda random: ((random.random((3, 5), "float32"), _normal(random, 3, 5)), {}),
+        lambda random: ((np.eye(3, 5, dtype="float32"), _normal(random, 3, 5) * 20), {}),
+        lambda random: ((random.random((7,)).astype("float16"), _normal(random, 7, dtype="float16")), {}),
+    ],
+    "chosen_class": [
+        lambda random: ((random.integers(0, 5, (2, 3)).astype("int32"), _normal(random, 2, 3, 5)), {"axis": -1}),
+        lambda random: ((random.integers(-2, 7, (2, 5)).astype("int32"), _normal(random, 2, 3, 5)), {"axis": 1}),
+        lambda random: ((np.array([4, 0, -1], "int32"), _normal(random, 3, 5, dtype="float16")), {"axis": -1}),
+    ],
     "binary_crossentropy_within": [
         lambda random: (((random.random((5, 7)) < 0.5).astype("float32"), random.uniform(-0.2, 1.2, (5, 7)).astype("float32"), 1e-3), {}),
         lambda random: ((random.random((3, 2)) < 0.5, random.random((3, 2)).astype("float32"), 1e-7), {}),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """jit, Program, repeat, value_and_grad, grad and remat on functions with state."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -50,7 +52,8 @@ def test_jit_traces_once_for_each_shape_dtype_and_constant(each_engine):
     np.testing.assert_allclose(value(f({"a": a, "b": b}, "sub")["sum"]), a - b, rtol=1e-6)
     assert f.traces == 2
     f({"a": a[:1], "b": b[:1]}, "add")
-    f({"a": a.astype("int32"), "b": b}, "add")
+    with pytest.warns(UserWarning, match=r"was compiled 4 times: its argument tree\['a'\] has dtype float32, int32"):
+        f({"a": a.astype("int32"), "b": b.astype("int32")}, "add")
     assert f.traces == 4
     f({"a": a, "b": b}, "add", flag=False)
     assert f.traces == 5
@@ -97,11 +100,11 @@ def test_errors_in_a_compiled_function_change_nothing(each_engine):
 )
 def test_a_variable_beside_a_tensor_is_read(combine, each_engine):
     """Python asks the tensor first: it must leave the operator to the variable."""
-    variable = nyala.Variable(numbers(3))
-    reads, _, result = discover(lambda x: combine(x, variable), Spec((2, 3), "float32"))
+    variable = nyala.Variable(numbers(3, 3))
+    reads, _, result = discover(lambda x: combine(x, variable), Spec((3, 3), "float32"))
     assert reads == [variable]
-    assert result.shape[0] == 2
-    x = numbers(2, 3, seed=1)
+    assert result.shape == (3, 3)
+    x = numbers(3, 3, seed=1)
     want = value(combine(ops.convert_to_tensor(x), ops.convert_to_tensor(variable.numpy())))
     np.testing.assert_allclose(value(combine(ops.convert_to_tensor(x), variable)), want, rtol=1e-6)
 
@@ -221,3 +224,28 @@ def test_remat(training_engine):
 def test_jit_with_and_without_parentheses():
     assert isinstance(nyala.jit(lambda: 0), Compiled)
     assert isinstance(nyala.jit()(lambda: 0), Compiled)
+
+
+@pytest.mark.parametrize(
+    ("calls", "blame"),
+    [
+        ([((np.zeros((2, n), "float32"),), {"scale": 2.0}) for n in (3, 5, 7, 11)], "its argument x has axis 1 of size 3, 5, 7, 11"),
+        ([((np.zeros(3, "float32"),), {"mode": mode}) for mode in "abcd"], "its argument mode is 'a', 'b', 'c', 'd', and a constant of the program"),
+        ([(({"a": np.zeros((2,) * n, "float32")},), {}) for n in (1, 2, 3, 4)], "its argument x['a'] has rank 1, 2, 3, 4"),
+    ],
+)
+def test_a_function_that_is_compiled_again_and_again_says_why_once(calls, blame):
+    @nyala.jit
+    def double(x, scale=2.0, mode="a"):
+        return nyala.tree.map_structure(lambda leaf: leaf * scale, x)
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for args, kwargs in [*calls, *calls]:
+            double(*args, **kwargs)
+        double(np.zeros((13, 13), "float32"))
+    texts = [str(warning.message) for warning in found]
+    assert texts == [
+        f"nyala.jit(double) was compiled 4 times: {blame}. A compiled program has fixed shapes, and each new one takes time; "
+        "pad to a few shapes, or pass numbers that change as tensors"
+    ]
