@@ -62,11 +62,25 @@ class Loss(Configurable):
             sample_weight: one factor per sample, or per value that `call` returns.
         The mask of y_pred, where a layer has set one, says which values count.
         """
+        return reduce_values(*self._values(y_true, y_pred, sample_weight), self.reduction)
+
+    def divisor(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor | None:
+        """What the mean of this batch divides by: the number of values that count, or the sum of their weights. None if nothing is divided.
+
+        >>> from nyala.losses import MeanSquaredError
+        >>> float(MeanSquaredError().divisor([[0.0], [1.0]], [[1.0], [1.0]]))
+        2.0
+        """
+        values, weight, mask = _weighted(*self._values(y_true, y_pred, sample_weight))
+        return None if self.reduction in (None, "none", "sum") else ops.broadcast_to(_divisor(values, weight, mask, self.reduction), ())
+
+    def _values(self, y_true: Any, y_pred: Any, sample_weight: Any) -> tuple[Tensor, Any, Any]:
+        """Losses of the batch, their weights and their mask."""
         mask = get_mask(y_pred) if not tree.is_nested(y_pred) else None
         y_true, y_pred = (_as_tensors(y, self.dtype) for y in (y_true, y_pred))
         y_true = keep_masked_axis(y_true, y_pred, mask)
         losses = self.call(y_true, y_pred)
-        return reduce_values(losses, sample_weight, both_masks(mask, get_mask(losses)), self.reduction)
+        return losses, sample_weight, both_masks(mask, get_mask(losses))
 
     def get_config(self) -> dict[str, Any]:
         """Arguments from which from_config makes an equal loss; the dtype only if it is not floatx."""
@@ -139,6 +153,18 @@ def reduce_values(values: Any, sample_weight: Any = None, mask: Any = None, redu
     >>> float(reduce_values([1.0, 2.0, 6.0], sample_weight=[1.0, 2.0, 1.0], mask=[True, True, False]))
     2.5
     """
+    values, weight, mask = _weighted(values, sample_weight, mask)
+    if reduction in (None, "none") or not values.shape:
+        return values
+    if reduction == "sum":
+        return ops.sum(values)
+    if mask is None and (weight is None or reduction != "mean_with_sample_weight"):
+        return ops.mean(values)
+    return ops.divide_no_nan(ops.sum(values), _divisor(values, weight, mask, reduction))
+
+
+def _weighted(values: Any, sample_weight: Any, mask: Any) -> tuple[Tensor, Any, Any]:
+    """Values times their weights, 0 where the mask is False; the weights and the mask in the dtype of the values."""
     values = ops.convert_to_tensor(values)
     if not ops.dtype(values).startswith(("float", "bfloat")):
         values = ops.cast(values, config.floatx())
@@ -148,18 +174,15 @@ def reduce_values(values: Any, sample_weight: Any = None, mask: Any = None, redu
     if mask is not None:
         values, mask = fit_weight(values, ops.cast(ops.convert_to_tensor(mask), "bool"), "mask")
         values = ops.where(mask, values, ops.zeros_like(values))
-    if weight is not None:
-        values = values * weight
-    if reduction in (None, "none") or not values.shape:
-        return values
-    if reduction == "sum":
-        return ops.sum(values)
-    kept = None if mask is None else ops.cast(mask, dtype)
+        mask = ops.cast(mask, dtype)
+    return (values if weight is None else values * weight), weight, mask
+
+
+def _divisor(values: Tensor, weight: Any, mask: Any, reduction: str | None) -> Any:
+    """What a mean of these values divides by."""
     if reduction == "mean_with_sample_weight" and weight is not None:
-        return ops.divide_no_nan(ops.sum(values), ops.sum(weight if kept is None else weight * kept))
-    if kept is None:
-        return ops.mean(values)
-    return ops.divide_no_nan(ops.sum(values), ops.sum(ops.broadcast_to(kept, values.shape)))
+        return ops.sum(weight if mask is None else weight * mask)
+    return ops.sum(ops.ones_like(values) if mask is None else ops.broadcast_to(mask, values.shape))
 
 
 def complete_config(thing: Any, config: dict[str, Any], always: dict[str, Any]) -> dict[str, Any]:

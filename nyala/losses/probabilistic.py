@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from nyala import ops
-from nyala.core import config
+from nyala.core import config, logits
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.masks import set_mask
 from nyala.core.op import normalize_axis
@@ -99,7 +99,8 @@ def categorical_focal_crossentropy(
     y_true, y_pred = paired(y_true, y_pred, "categorical_focal_crossentropy", broadcast=False)
     y_true = _smoothed(y_true, label_smoothing, y_pred.shape[axis])
     p = ops.softmax(y_pred, axis=axis) if from_logits else ops.divide_no_nan(y_pred, ops.sum(y_pred, axis=axis, keepdims=True))
-    logs = ops.log_softmax(y_pred, axis=axis) if from_logits else ops.log(_inside(p))
+    raw = y_pred if from_logits else logits.of(y_pred, "softmax", axis % len(y_pred.shape))
+    logs = ops.log(_inside(p)) if raw is None else ops.log_softmax(raw, axis=axis)
     alpha = ops.convert_to_tensor(alpha, ops.dtype(p))
     return -ops.sum(alpha * ops.power(1.0 - _inside(p), gamma) * y_true * logs, axis=axis)
 

@@ -108,14 +108,22 @@ class AUC(Metric):
     def result(self) -> Tensor:
         if not self.built:
             return ops.zeros((), dtype=self.dtype)
-        counts = [getattr(self, cell).value for cell in CELLS]
         if self.curve == "PR" and self.summation_method == "interpolation":
-            areas = _interpolated_precision(*counts)
-        else:
-            x, y = _CURVES[self.curve](*counts)
-            low, high = y[1:], y[:-1]
-            height = {"interpolation": (low + high) / 2.0, "minoring": ops.minimum(low, high), "majoring": ops.maximum(low, high)}
-            areas = ops.sum((x[:-1] - x[1:]) * height[self.summation_method], axis=0)
+            return self.interpolate_pr_auc()
+        x, y = _CURVES[self.curve](*self._counts())
+        low, high = y[1:], y[:-1]
+        height = {"interpolation": (low + high) / 2.0, "minoring": ops.minimum(low, high), "majoring": ops.maximum(low, high)}
+        return self._joined(ops.sum((x[:-1] - x[1:]) * height[self.summation_method], axis=0))
+
+    def interpolate_pr_auc(self) -> Tensor:
+        """Area under the curve of precision over recall, with positives interpolated between thresholds, whatever `curve` says."""
+        return self._joined(_interpolated_precision(*self._counts()))
+
+    def _counts(self) -> list[Tensor]:
+        return [getattr(self, cell).value for cell in CELLS]
+
+    def _joined(self, areas: Tensor) -> Tensor:
+        """The area, or the mean of those of the labels."""
         if not self.multi_label:
             return areas
         return ops.mean(areas) if self.label_weights is None else ops.average(areas, weights=ops.convert_to_tensor(self.label_weights, self.dtype))

@@ -17,6 +17,7 @@ _FILES = {
     "multi_optimizer": ("MultiOptimizer", "OptimizerMap"),
     "muon": ("Muon",),
     "nadam": ("Nadam",),
+    "native": ("NativeOptimizer",),
     "rmsprop": ("RMSprop",),
     "schedule_free": ("ScheduleFreeAdamW",),
     "sgd": ("SGD",),
@@ -32,6 +33,6 @@ __getattr__, __dir__, __all__ = lazy(
     },
 )
 
-_OF_OTHERS = ("LossScaleOptimizer", "MultiOptimizer", "OptimizerMap")  # made of other optimizers
+_OF_OTHERS = ("LossScaleOptimizer", "MultiOptimizer", "OptimizerMap", "NativeOptimizer")  # made of other optimizers
 CLASSES = sorted(name for name in __all__ if name[0].isupper() and name not in ("Optimizer", *_OF_OTHERS))
 ALIASES = {name.lower(): name for name in [*CLASSES, *_OF_OTHERS[:2]]}  # strings are taken in any case

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from nyala import ops
+from nyala.core.op import convert
 from nyala.core.variable import Variable
 from nyala.engines import engine
 from nyala.engines.protocol import Tensor
@@ -28,6 +30,14 @@ def orthogonalize(x: Tensor, steps: int, a: float, b: float, c: float) -> Tensor
     return engine.transpose(x, (1, 0)) if tall else x
 
 
+def adjusted(x: Tensor, rms_rate: float | None) -> Tensor:
+    """x rms_rate sqrt(max(rows, columns)), so that its entries have the size of Adam's moves; x without rms_rate.
+
+    Source: Liu et al. 2025, Muon is scalable for LLM training.
+    """
+    return x if rms_rate is None else x * (rms_rate * max(x.shape) ** 0.5)
+
+
 def update(
     gradient: Tensor,
     value: Tensor,
@@ -40,14 +50,10 @@ def update(
     coefficients: tuple[float, float, float],
     rms_rate: float | None,
 ) -> tuple[Tensor, Slots]:
-    """m' = u m + g, w' = w - lr s orthogonalize(m'), or of Nesterov orthogonalize(g + u m'), for a matrix (rows, columns).
-
-    s = rms_rate sqrt(max(rows, columns)), after Liu et al. 2025, Muon is scalable for LLM training; 1 without rms_rate.
-    """
+    """m' = u m + g, w' = w - lr adjusted(orthogonalize(m')), or of Nesterov orthogonalize(g + u m'), for a matrix."""
     m = slots["momentum"] * momentum + gradient
-    scale = 1.0 if rms_rate is None else rms_rate * max(value.shape) ** 0.5
     move = orthogonalize(gradient + m * momentum if nesterov else m, ns_steps, *coefficients)
-    return value - learning_rate * scale * move, {"momentum": m}
+    return value - learning_rate * adjusted(move, rms_rate), {"momentum": m}
 
 
 class Muon(Optimizer):
@@ -108,6 +114,18 @@ class Muon(Optimizer):
         """Whether the rule of matrices moves this variable."""
         embedding = self.exclude_embeddings and "embedding" in variable.path.lower()
         return variable.ndim == 2 and not embedding and not any(re.search(pattern, variable.path) for pattern in self.exclude_layers)
+
+    def lr_adjust(self, x: Any) -> Tensor:
+        """See `adjusted`."""
+        return adjusted(convert(x), self.rms_rate)
+
+    def transpose_last_axis(self, X: Any) -> Tensor:
+        """X with its last two axes exchanged."""
+        return ops.swapaxes(X, -1, -2)
+
+    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Tensor:
+        """See `orthogonalize`."""
+        return orthogonalize(convert(x), steps, self.muon_a, self.muon_b, self.muon_c)
 
     def init_slots(self, value: Tensor) -> Slots:
         return adam.init(value)

@@ -125,7 +125,7 @@ class Optimizer:
             value = deserialize_keras_object(value)
         if isinstance(value, LearningRateSchedule) or (callable(value) and not isinstance(value, Variable)):
             if isinstance(self._learning_rate, Variable):
-                self._variables.remove(self._learning_rate)
+                self._variables = [v for v in self._variables if v is not self._learning_rate]
             self._learning_rate = value
             return
         if isinstance(value, str) or not hasattr(value, "__float__"):

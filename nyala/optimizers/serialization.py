@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from nyala.core.serialization import deserialize_keras_object, from_identifier, serialize_keras_object
+from nyala.optimizers.native import NativeOptimizer, is_native
 from nyala.optimizers.optimizer import Optimizer
 
 
 def get(identifier: Any) -> Any:
-    """The optimizer of a name in any case, a config or a class; optimizers and None pass.
+    """The optimizer of a name in any case, a config or a class; optimizers and None pass. Those of optax and PyTorch become a NativeOptimizer.
 
     >>> get("rmsprop").name.startswith("rm_sprop")
     True
@@ -20,6 +21,8 @@ def get(identifier: Any) -> Any:
         identifier = _public_name(identifier)
     elif isinstance(identifier, dict):
         return deserialize(identifier)
+    elif is_native(identifier):
+        return NativeOptimizer(identifier)
     return from_identifier(identifier, "nyala.optimizers", Optimizer, "optimizer")
 
 

@@ -37,12 +37,12 @@ def update_together(
         values, old = values_of(chosen), {name: values_of(slot) for name, slot in kept.items()}
         together = {name: here.together(parts) for name, parts in old.items()}
         new, found = update(here.together(given), here.together(values), together, **scalars_as(dtype))
-        _assign(chosen, values, new)
+        assign_changed(chosen, values, new)
         for name, slot in kept.items():
-            _assign(slot, old[name], found[name])
+            assign_changed(slot, old[name], found[name])
 
 
-def _assign(variables: list[Variable], old: list[Tensor], new: Any) -> None:
+def assign_changed(variables: list[Variable], old: list[Tensor], new: Any) -> None:
     """Assign the tensors that are others than before: a rule may have written into those it was given."""
     for variable, before, value in zip(variables, old, new, strict=True):
         if value is not before:

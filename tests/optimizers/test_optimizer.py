@@ -212,7 +212,10 @@ def test_the_learning_rate_can_be_set_between_compiled_steps(engine):
 
 def test_functions_as_learning_rate(engine):
     close(run(optimizers.SGD(lambda: 0.1)), run(optimizers.SGD(0.1)))
-    close(run(optimizers.SGD(lambda step: 0.1 / (step + 1)), GRADIENTS[:3]), run(optimizers.SGD(0.1, decay=1.0), GRADIENTS[:3]))
+    close(
+        run(optimizers.SGD(lambda step: 0.1 / (nyala.ops.cast(step, "float32") + 1)), GRADIENTS[:3]),
+        run(optimizers.SGD(0.1, decay=1.0), GRADIENTS[:3]),
+    )
     optimizer = optimizers.SGD(0.3)
     optimizer.learning_rate = lambda: 0.1
     assert len(optimizer.variables) == 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nyala
-from nyala import optimizers
+from nyala import ops, optimizers
 from nyala.engines import get_engine
 from nyala.optimizers import schedules
 from nyala.testing import installed_engines
@@ -84,7 +84,7 @@ class Root(schedules.LearningRateSchedule):
         self.scale = scale
 
     def __call__(self, step):
-        return self.scale * (step + 1) ** -0.5
+        return self.scale * (ops.cast(step, "float32") + 1) ** -0.5
 
 
 @pytest.mark.parametrize("engine", ENGINES)
