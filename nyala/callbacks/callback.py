@@ -34,6 +34,13 @@ class Callback:
     def set_model(self, model: Any) -> None:
         self.model = model
 
+    def get_state(self) -> dict[str, Any]:
+        """What the next hooks depend on, for checkpoints of a run: numbers, strings, None, arrays, and lists, tuples and dicts of them."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from what get_state returned; called after on_train_begin and, in the middle of an epoch, after on_epoch_begin."""
+
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Old name of on_train_batch_begin."""
 

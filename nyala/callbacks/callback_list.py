@@ -24,6 +24,7 @@ class CallbackList(Callback):
     def __init__(self, callbacks: Any = None, add_history: bool = False, add_progbar: bool = False, model: Any = None, **params: Any) -> None:
         from nyala.callbacks.history import History
         from nyala.callbacks.progbar_logger import ProgbarLogger
+        from nyala.callbacks.timer import Timer
 
         super().__init__()
         given: list[Any] = [callbacks] if isinstance(callbacks, Callback) else list(callbacks or ())
@@ -42,6 +43,9 @@ class CallbackList(Callback):
         if add_history and not any(isinstance(c, History) for c in given):
             self.callbacks.append(History())
         self._bars = [c for c in self.callbacks if isinstance(c, ProgbarLogger)]
+        for callback in self.callbacks:
+            if isinstance(callback, Timer):
+                callback.watch(self.callbacks)
         self.set_params(params)
         if model is not None:
             self.set_model(model)

@@ -14,7 +14,7 @@ from nyala.callbacks.callback import Callback, Logs
 
 
 class CSVLogger(Callback):
-    """Write the logs of each epoch as a row of a CSV file, flushed after each row.
+    """Write the logs of each epoch as a row of a CSV file, at once.
 
     Args:
         filename: of the file.
@@ -26,34 +26,46 @@ class CSVLogger(Callback):
         super().__init__()
         self.filename, self.sep, self.append = os.fspath(filename), separator, append
         self.keys: list[str] | None = None
-        self._file: Any = None
+        self._begun = False
+        self._size: int | None = None  # of the file with the rows written so far; None before the first
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        self.keys = None
-        has_rows = self.append and os.path.exists(self.filename) and os.path.getsize(self.filename) > 0
-        if has_rows:
+        self.keys, self._size, self._begun = None, None, False
+
+    def get_state(self) -> dict[str, Any]:
+        return {} if self._size is None else {"keys": self.keys, "size": self._size}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.keys, self._size = state["keys"], state["size"]
+
+    def _begin(self) -> None:
+        """Make the file ready for the first row; rows of a run that was interrupted stay, but for those that come once more."""
+        size = os.path.getsize(self.filename) if os.path.exists(self.filename) else 0
+        goes_on = self._size is not None and size >= self._size
+        self._has_header = goes_on or (self.append and size > 0)
+        if self._has_header and not goes_on:
             with open(self.filename, newline="", encoding="utf-8") as file:
                 self.keys = next(csv.reader(file, delimiter=self.sep))[1:]
-        self._file = open(self.filename, "a" if self.append else "w", newline="", encoding="utf-8")  # noqa: SIM115  closed at the end of training
-        self._has_header = has_rows
+        with open(self.filename, "a" if self._has_header else "w", encoding="utf-8") as file:
+            if goes_on:
+                file.truncate(self._size)
+        self._begun = True
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        if not self._begun:
+            self._begin()
         logs = dict(logs or {})
         if self.keys is None:
             self.keys = sorted(logs)
             if self.model is not None and not any(k.startswith("val_") for k in self.keys):  # columns for a validation that comes later
                 self.keys += [f"val_{k}" for k in self.keys if k != "learning_rate"]
-        writer = csv.DictWriter(self._file, ["epoch", *self.keys], delimiter=self.sep, extrasaction="ignore", restval="NA")
-        if not self._has_header:
-            writer.writeheader()
-            self._has_header = True
-        writer.writerow(collections.OrderedDict({"epoch": epoch, **{k: _shown(logs[k]) for k in self.keys if k in logs}}))
-        self._file.flush()
-
-    def on_train_end(self, logs: Logs = None) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        with open(self.filename, "a", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ["epoch", *self.keys], delimiter=self.sep, extrasaction="ignore", restval="NA")
+            if not self._has_header:
+                writer.writeheader()
+                self._has_header = True
+            writer.writerow(collections.OrderedDict({"epoch": epoch, **{k: _shown(logs[k]) for k in self.keys if k in logs}}))
+        self._size = os.path.getsize(self.filename)
 
 
 def _shown(value: Any) -> Any:

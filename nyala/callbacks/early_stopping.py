@@ -51,6 +51,14 @@ class EarlyStopping(Callback):
         """The watched value among the logs; None, with a warning, without it."""
         return self._watch.value(logs)
 
+    def get_state(self) -> dict[str, Any]:
+        names = ("stopped_epoch", "best_epoch", "wait", "best_weights")
+        return {"best": self._watch.best, **{name: getattr(self, name) for name in names}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._watch.best = state["best"]
+        vars(self).update((name, value) for name, value in state.items() if name != "best")
+
     def on_train_begin(self, logs: Logs = None) -> None:
         self._watch = Monitor(self.monitor, self.mode, self.min_delta, "EarlyStopping")
         self.wait = self.stopped_epoch = self.best_epoch = 0

@@ -30,6 +30,21 @@ class History(Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(value)
 
+    def get_state(self) -> dict[str, Any]:
+        return {"epoch": list(self.epoch), "history": {name: list(values) for name, values in self.history.items()}}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.epoch, self.history = state["epoch"], state["history"]
+
+    def plot(self, metrics: Any = None, path: Any = None) -> Any:
+        """The curves as a matplotlib Figure; written to a file if a path is given. metrics: names to draw; all by default."""
+        from nyala.callbacks.plot_history import draw
+
+        figure = draw(self.epoch, self.history, metrics)
+        if path is not None:
+            figure.savefig(path, dpi=120)
+        return figure
+
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {values[-1]:.4g}" if isinstance(values[-1], float) else name for name, values in self.history.items())
         return f"<History of {len(self.epoch)} epochs{': ' + last if last else ''}>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -87,6 +88,12 @@ class ReduceLROnPlateau(Callback):
     def on_train_begin(self, logs: Logs = None) -> None:
         self._watch = Monitor(self.monitor, self.mode, self.min_delta, "ReduceLROnPlateau")
         self.wait = self.cooldown_counter = 0
+
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self._watch.best, "wait": self.wait, "cooldown_counter": self.cooldown_counter}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._watch.best, self.wait, self.cooldown_counter = state["best"], state["wait"], state["cooldown_counter"]
 
     def in_cooldown(self) -> bool:
         """Whether it waits after a reduction."""

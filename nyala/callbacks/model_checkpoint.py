@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ModelCheckpoint: the weights of the best or of every epoch, in a file or in memory."""
+"""ModelCheckpoint: the model or its weights of the best or of every epoch, in a file or in memory."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from nyala.callbacks.callback import Callback, Logs
 from nyala.callbacks.monitor import Monitor
 from nyala.core.errors import ArgumentError
 
+WEIGHTS = (".npz", ".weights.h5")
+MODELS = (".keras", ".h5", ".hdf5")
+
 
 class ModelCheckpoint(Callback):
-    """Keep the weights while training goes on.
+    """Keep the model, or its weights, while training goes on.
 
     Args:
-        filepath: an .npz file, written in one step so that no half file is ever seen; may hold the epoch and names of logs:
-            "w.{epoch:02d}-{val_loss:.2f}.npz".
+        filepath: of a file, written in one step so that no half file is ever seen; may hold the epoch, the batch and names of logs:
+            "w.{epoch:02d}-{val_loss:.2f}.weights.h5". The suffix says what is kept: .npz and .weights.h5 weights, .keras and .h5 the whole model.
             None keeps the weights in memory, in `weights`.
         monitor, mode: as in EarlyStopping.
         verbose: 1 says what was kept.
-        save_best_only: keep only improvements.
-        save_weights_only: must be True.
+        save_best_only: keep only improvements. The best value is part of the checkpoints of `fit(resume=...)`.
+        save_weights_only: True refuses suffixes of whole models.
         save_freq: "epoch", or every so many batches.
         initial_value_threshold: value that must be beaten first.
 
-    Differs from Keras: files hold weights only, as .npz.
+    Differs from Keras: .npz files, and memory. A failed save leaves the file of before.
     """
 
     def __init__(
@@ -37,33 +40,26 @@ class ModelCheckpoint(Callback):
         monitor: str = "val_loss",
         verbose: int = 0,
         save_best_only: bool = False,
-        save_weights_only: bool = True,
+        save_weights_only: bool = False,
         mode: str = "auto",
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
     ) -> None:
         super().__init__()
-        if filepath is not None and not os.fspath(filepath).endswith(".npz"):
+        suffixes = WEIGHTS if save_weights_only else (*WEIGHTS, *MODELS)
+        if filepath is not None and not os.fspath(filepath).endswith(suffixes):
             raise ArgumentError(
                 "ModelCheckpoint(filepath)",
-                need="a path that ends in .npz, or None for memory",
+                need=f"a path that ends in {', '.join(suffixes)}, or None for memory",
                 got=repr(filepath),
-                why="this is the format for weights",
+                why="the suffix says what is written, and save_weights_only=True wants weights" if save_weights_only else "",
                 fix="change the suffix",
             )
-        if not save_weights_only:
-            raise ArgumentError(
-                "ModelCheckpoint(save_weights_only)",
-                need="True",
-                got="False",
-                why="an .npz file holds weights",
-                fix="keep model.to_json() beside it for the architecture",
-            )
-        if save_freq != "epoch" and (not isinstance(save_freq, int) or save_freq < 1):
-            raise ArgumentError("ModelCheckpoint(save_freq)", need="'epoch' or a number of batches", got=repr(save_freq))
+        if save_freq != "epoch" and (not isinstance(save_freq, int) or isinstance(save_freq, bool) or save_freq < 1):
+            raise ArgumentError(f"{type(self).__name__}(save_freq)", need="'epoch' or a number of batches", got=repr(save_freq))
         self.filepath, self.monitor, self.verbose, self.save_best_only, self.save_freq = filepath, monitor, verbose, save_best_only, save_freq
         self.save_weights_only, self.mode = save_weights_only, mode
-        self._watch = Monitor(monitor, mode, 0, "ModelCheckpoint", initial_value_threshold)
+        self._watch = Monitor(monitor, mode, 0, type(self).__name__, initial_value_threshold)
         self.weights: list[np.ndarray] | None = None
         self._epoch = self._batches = 0
         if save_freq != "epoch":
@@ -72,6 +68,12 @@ class ModelCheckpoint(Callback):
     @property
     def best(self) -> float:
         return self._watch.best
+
+    def get_state(self) -> dict[str, Any]:
+        return {"best": self._watch.best, "batches": self._batches, "weights": self.weights}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._watch.best, self._batches, self.weights = state["best"], state["batches"], state["weights"]
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._epoch = epoch
@@ -83,7 +85,7 @@ class ModelCheckpoint(Callback):
     def _on_batch(self, batch: int, logs: Logs = None) -> None:
         self._batches += 1
         if self._batches % int(self.save_freq) == 0:
-            self._keep(self._epoch, {"batch": batch, **(logs or {})})
+            self._keep(self._epoch, {"batch": batch + 1, **(logs or {})})
 
     def _keep(self, epoch: int, logs: dict[str, Any]) -> None:
         if self.save_best_only:
@@ -91,6 +93,9 @@ class ModelCheckpoint(Callback):
             if value is None or not self._watch.better(value):
                 return
             self._watch.best = value
+        self._write(epoch, logs)
+
+    def _write(self, epoch: int, logs: dict[str, Any]) -> None:
         if self.filepath is None:
             self.weights = self.model.get_weights()
             return
@@ -99,6 +104,7 @@ class ModelCheckpoint(Callback):
         except KeyError as error:
             raise ArgumentError("ModelCheckpoint(filepath)", need=f"names among {['epoch', *logs]}", got=f"{self.filepath!r}") from error
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self.model.save_weights(path)
+        weights = path.endswith(WEIGHTS)
+        (self.model.save_weights if weights else self.model.save)(path)
         if self.verbose:
-            print(f"Epoch {epoch + 1}: weights written to {path}")
+            print(f"Epoch {epoch + 1}: {'weights' if weights else 'model'} written to {path}")

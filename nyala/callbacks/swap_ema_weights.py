@@ -27,16 +27,26 @@ class SwapEMAWeights(Callback):
         self.swap_on_epoch = swap_on_epoch
         self._own: list[tuple[Any, Any]] = []  # variables that hold averages now, with their own values
 
-    def _show_averages(self) -> None:
+    def _averages(self) -> dict[Any, Any]:
+        """The averages of variables."""
         optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
         if not getattr(optimizer, "use_ema", False):
             raise StateError("SwapEMAWeights", need="an optimizer that keeps averages", got=type(optimizer).__name__, fix="make it with use_ema=True")
+        return optimizer._averages
+
+    def _show_averages(self) -> None:
+        averages = self._averages()
         if self._own:
             return
-        averages = [(variable, average) for variable, average in optimizer._averages.items()]
-        self._own = [(variable, variable.numpy()) for variable, _ in averages]
-        for variable, average in averages:
+        self._own = [(variable, variable.numpy()) for variable in averages]
+        for variable, average in averages.items():
             variable.assign(average.value)
+
+    def get_state(self) -> dict[str, Any]:
+        return {"own": [value for _, value in self._own]} if self._own else {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._own = list(zip(self._averages(), state["own"], strict=True))
 
     def _show_own(self) -> None:
         for variable, value in self._own:

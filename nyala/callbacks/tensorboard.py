@@ -19,6 +19,7 @@ import numpy as np
 
 from nyala.callbacks.callback import Callback, Logs
 from nyala.core.errors import ArgumentError
+from nyala.engines import current
 from nyala.layers.arguments import is_int
 from nyala.utils.extras import need
 
@@ -37,11 +38,12 @@ class TensorBoard(Callback):
         write_images: write weights as images where histograms are written; needs Pillow.
         write_steps_per_second: write the speed.
         update_freq: "epoch"; "batch" or a number of batches writes the logs of batches too.
-        profile_batch: accepted for Keras's sake; nothing is profiled.
+        profile_batch: the number of a batch, from 1, or (first, last): what the engine does there is recorded for TensorBoard's profile tab
+            (install its plugin: tensorboard-plugin-profile for JAX, torch-tb-profiler for PyTorch); 0 records nothing.
         embeddings_freq: epochs between copies of the weights of Embedding layers for the projector; 0 writes none.
         embeddings_metadata: path of a file of names, or a dict of such by name of the layer.
 
-    Differs from Keras: needs no TensorFlow; nothing is profiled; embeddings are written as .tsv files.
+    Differs from Keras: needs no TensorFlow; profiles are those of the engine; embeddings are written as .tsv files.
     """
 
     def __init__(
@@ -60,17 +62,18 @@ class TensorBoard(Callback):
         need("tensorboard", "tensorboard", "TensorBoard")
         if update_freq not in ("epoch", "batch") and not (is_int(update_freq) and update_freq > 0):
             raise ArgumentError("TensorBoard(update_freq)", need="'epoch', 'batch' or a number of batches", got=repr(update_freq))
-        if profile_batch:
-            warnings.warn("TensorBoard(profile_batch) is not used: nothing is profiled", stacklevel=2)
+        self.profile_batch = profile_batch
+        self._first_profiled, self._last_profiled = _profiled(profile_batch)
+        self._profiler: Any = None
         self.log_dir = os.fspath(log_dir)
         self.histogram_freq, self.write_graph, self.write_images = histogram_freq, write_graph, write_images
         self.write_steps_per_second, self.update_freq = write_steps_per_second, 1 if update_freq == "batch" else update_freq
         self.embeddings_freq, self.embeddings_metadata = embeddings_freq, embeddings_metadata
         self._writers: dict[str, Any] = {}
-        self._batches = self._epoch_batches = 0
+        self._batches = self._epoch_batches = self._seen = 0
         self._batch_start = self._epoch_start = 0.0
         self._has_graph = self._trains = False
-        if self.update_freq != "epoch":
+        if self.update_freq != "epoch" or self._last_profiled:
             self.on_train_batch_begin = self._batch_begin  # type: ignore[method-assign]
             self.on_train_batch_end = self._batch_end  # type: ignore[method-assign]
 
@@ -92,8 +95,14 @@ class TensorBoard(Callback):
         optimizer = getattr(self.model, "optimizer", None)
         return int(optimizer.iterations.numpy()) if optimizer is not None and optimizer.built else 0
 
+    def get_state(self) -> dict[str, Any]:
+        return {"batches": self._batches, "has_graph": self._has_graph, "epoch_batches": self._epoch_batches}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._batches, self._has_graph, self._epoch_batches = state["batches"], state["has_graph"], state["epoch_batches"]
+
     def on_train_begin(self, logs: Logs = None) -> None:
-        self._trains, self._batches = True, self._steps()
+        self._trains, self._batches, self._seen = True, self._steps(), 0
         if self.write_graph and not self._has_graph:
             self._has_graph = True
             try:
@@ -106,15 +115,32 @@ class TensorBoard(Callback):
         self._epoch_start, self._epoch_batches = time.perf_counter(), self._steps()
 
     def _batch_begin(self, batch: int, logs: Logs = None) -> None:
+        self._seen += 1
+        if self._seen == self._first_profiled:
+            self._start_profiler()
         self._batch_start = time.perf_counter()
 
     def _batch_end(self, batch: int, logs: Logs = None) -> None:
         self._batches += 1
-        if self._batches % int(self.update_freq):
+        if self._seen == self._last_profiled:
+            self._stop_profiler()
+        if self.update_freq == "epoch" or self._batches % int(self.update_freq):
             return
         if self.write_steps_per_second:
             self._write("train", self._batches, "batch_steps_per_second", np.float32(1 / (time.perf_counter() - self._batch_start)))
         self._scalars("train", self._batches, logs or {}, lambda name: f"batch_{name}")
+
+    def _start_profiler(self) -> None:
+        self._profiler = current().profiler(os.path.join(self.log_dir, "train"))
+        if self._profiler is None:
+            warnings.warn(f"TensorBoard(profile_batch) is not used: the engine {current().name!r} has no profiler", stacklevel=2)
+        else:
+            self._profiler.__enter__()
+
+    def _stop_profiler(self) -> None:
+        if self._profiler is not None:
+            self._profiler.__exit__(None, None, None)
+            self._profiler = None
 
     def on_test_end(self, logs: Logs = None) -> None:
         self._scalars("validation", self._steps(), logs or {}, lambda name: f"evaluation_{name}_vs_iterations")
@@ -124,7 +150,7 @@ class TensorBoard(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         logs = logs or {}
         trained = {name: value for name, value in logs.items() if not name.startswith("val_")}
-        if "learning_rate" not in trained and getattr(self.model, "optimizer", None) is not None:
+        if "learning_rate" not in trained and hasattr(getattr(self.model, "optimizer", None), "learning_rate"):
             trained["learning_rate"] = np.asarray(self.model.optimizer.learning_rate, np.float32)
         self._scalars("train", epoch, trained, lambda name: f"epoch_{name}")
         if self.write_steps_per_second:
@@ -140,6 +166,7 @@ class TensorBoard(Callback):
 
     def on_train_end(self, logs: Logs = None) -> None:
         self._trains = False
+        self._stop_profiler()
         for writer in self._writers.values():
             writer.close()
         self._writers = {}
@@ -175,6 +202,16 @@ class TensorBoard(Callback):
             path = f'  metadata_path: "{_quoted(os.fspath(names))}"\n' if names is not None else ""
             lines.append(f'embeddings {{\n  tensor_name: "{_quoted(layer.name)}"\n  tensor_path: "{file}"\n{path}}}\n')
         (folder / "projector_config.pbtxt").write_text("".join(lines), encoding="utf-8")
+
+
+def _profiled(batches: Any) -> tuple[int, int]:
+    """The first and the last batch that is profiled, (0, 0) for none."""
+    if isinstance(batches, str):  # "2,5", as programs for TensorFlow write it
+        batches = [int(number) for number in batches.split(",") if number.strip().isdigit()]
+    first, last = batches if isinstance(batches, (tuple, list)) and len(batches) == 2 else (batches, batches)
+    if not (is_int(first) and is_int(last) and (0 < first <= last or first == last == 0)):
+        raise ArgumentError("TensorBoard(profile_batch)", need="0, the number of a batch, or a pair (first, last)", got=repr(batches))
+    return first, last
 
 
 def _quoted(text: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from nyala.core.errors import ArgumentError
 from nyala.core.op import convert, engine
 from nyala.core.variable import Variable
+from nyala.engines import real_engine
 from nyala.engines.protocol import Tensor
 
 _lock = threading.Lock()
@@ -22,11 +23,13 @@ _host = np.random.Generator(np.random.Philox())
 _global: SeedGenerator | None = None
 
 
-def set_random_seed(seed: int) -> None:
+def set_random_seed(seed: int, deterministic: bool | None = None) -> None:
     """Seed Python, NumPy and Nyala: the same program then starts with the same weights and shuffles alike, on every engine.
 
     Args:
         seed: 0 to 2**32 - 1.
+        deterministic: True lets the engine take only algorithms that give equal bits each time, False lets it take the fastest again, None leaves
+            that as it is. docs/determinism.md says what may differ all the same. Functions that were compiled before keep their algorithms.
 
     >>> set_random_seed(7)
     >>> a = draw_seed()
@@ -42,6 +45,8 @@ def set_random_seed(seed: int) -> None:
     with _lock:
         _host = np.random.Generator(np.random.Philox(int(seed)))
         _forget_global()
+    if deterministic is not None:
+        real_engine().make_deterministic(bool(deterministic))
 
 
 def reset() -> None:
@@ -64,6 +69,29 @@ def draw_seed() -> int:
 def host_generator(seed: int) -> np.random.Generator:
     """A NumPy generator for first weights and shuffles: Philox, keyed by the seed."""
     return np.random.Generator(np.random.Philox(seed))
+
+
+def host_state() -> dict[str, Any]:
+    """The states of all generators on the host that set_random_seed seeds, for restore_host_state: plain values and arrays."""
+    version, numbers, spare = _python_random.getstate()
+    python = {"version": version, "numbers": np.array(numbers, "uint32"), "spare": spare}
+    with _lock:
+        host = _host.bit_generator.state
+        drawn = None if _global is None else _global.state.numpy()
+    return {"python": python, "numpy": np.random.get_state(legacy=False), "nyala": host, "global": drawn}
+
+
+def restore_host_state(state: dict[str, Any]) -> None:
+    """Let the generators on the host go on from where host_state found them."""
+    python = state["python"]
+    _python_random.setstate((python["version"], tuple(python["numbers"].tolist()), python["spare"]))
+    np.random.set_state(state["numpy"])
+    if state["global"] is None:
+        reset()
+    else:
+        global_seed_generator().state.assign(state["global"])
+    with _lock:
+        _host.bit_generator.state = state["nyala"]
 
 
 class SeedGenerator:

@@ -27,6 +27,7 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.scopes: list[Scope] = []
         self.autocast: str | None = None
+        self.plan: Plan | None = None
 
 
 state = _State()
@@ -87,6 +88,34 @@ def purify(function: Callable, variables: Sequence[Variable]) -> Callable:
     return pure
 
 
+class Plan:
+    """Inside, variables whose first value is a function get their shape and dtype only: no memory is taken and nothing is drawn.
+
+    Attributes:
+        planned: id -> variable, with what `fill` needs to give it its first value after all.
+    """
+
+    def __init__(self) -> None:
+        self.planned: dict[int, tuple[Variable, Callable, Any]] = {}
+
+    def __enter__(self) -> Plan:
+        self._before, state.plan = state.plan, self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        state.plan = self._before
+
+    def unfilled(self) -> list[Variable]:
+        """The variables that have no value of their own yet."""
+        return [variable for variable, _, blank in self.planned.values() if variable._stored is blank]
+
+    def fill(self) -> None:
+        """Give the variables that nobody has assigned their first values."""
+        for variable, initializer, blank in self.planned.values():
+            if variable._stored is blank:
+                variable._stored = _first_value(initializer, variable._shape, variable._dtype, variable.name)
+
+
 @contextlib.contextmanager
 def autocast(dtype: str | None) -> Iterator[None]:
     """Inside, float variables that allow it are read in this dtype."""
@@ -138,7 +167,10 @@ class Variable:
             raise ArgumentError("Variable(name)", need="a string without '/'", got=repr(name), fix="use nyala.name_scope for paths")
         if aggregation not in (None, "none", "mean", "sum", "only_first_replica"):
             raise ArgumentError("Variable(aggregation)", need="'none', 'mean', 'sum' or 'only_first_replica'", got=repr(aggregation))
-        value = _first_value(initializer, shape, dtype, name)
+        plan = state.plan if callable(initializer) and shape is not None else None
+        value = _first_value(initializer, shape, dtype, name) if plan is None else _blank(shape, dtype, name)
+        if plan is not None:
+            plan.planned[id(self)] = self, initializer, value
         self._stored: Any = value  # of `_owner`, or a host array while that is None
         self._owner: Engine | None = None
         self._shape: tuple[int, ...] = tuple(value.shape)
@@ -166,7 +198,7 @@ class Variable:
         if here.abstract:
             for inside in state.scopes:
                 inside.read[id(self)] = self
-            return here.full(self._shape, 0, state.autocast if casts else self._dtype)  # type: ignore[arg-type]
+            return here.placeholder(self, state.autocast if casts else self._dtype)  # type: ignore[attr-defined]
         value = self._uncast()
         return here.cast(value, state.autocast) if casts else value
 
@@ -279,6 +311,9 @@ class Variable:
     def __jax_array__(self) -> Tensor:
         return self.value
 
+    def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Tensor:
+        return self.value
+
     def __repr__(self) -> str:
         value = "" if self.size > 8 or self._scoped() is not None else f", value={np.array2string(self._host(), separator=', ')}"
         return f"<Variable path={self.path}, shape={self._shape}, dtype={self._dtype}{value}>"
@@ -324,6 +359,12 @@ class Variable:
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_stored": np.array(self._host()), "_owner": None}
+
+
+def _blank(shape: Any, dtype: Any, name: str) -> np.ndarray:
+    """Zeros of a shape that take no memory."""
+    size = tuple(int(n) if n is not None else _unknown(shape, name) for n in shape)
+    return np.broadcast_to(np.zeros((), dtypes.numpy_dtype(dtypes.standardize_dtype(dtype))), size)
 
 
 def _first_value(initializer: Any, shape: Sequence[int] | None, dtype: Any, name: str) -> np.ndarray:

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import importlib
+from inspect import signature
 from typing import Any
 
 from nyala.core.errors import StateError
 from nyala.engines import real_engine
 
 
-def interop(name: str, where: str) -> Any:
-    """The module _<name>_interop; an error that names `where` if another engine is in force."""
+def interop(name: str, where: str, module: str = "interop") -> Any:
+    """The module _<name>_<module>; an error that names `where` if another engine is in force."""
     if real_engine().name != name:
         raise StateError(
             where,
@@ -19,4 +20,12 @@ def interop(name: str, where: str) -> Any:
             got=f"the engine {real_engine().name!r}",
             fix=f"call nyala.set_backend({name!r}) first",
         )
-    return importlib.import_module(f"nyala.engines._{name}_interop")
+    return importlib.import_module(f"nyala.engines._{name}_{module}")
+
+
+def optimizer_rule(rule: Any, names: list[str], values: list[Any], where: str) -> Any:
+    """A Rule for variables of these names and first values: of a transformation of optax, or of what makes a torch.optim.Optimizer of parameters.
+
+    A function that needs no argument makes a transformation."""
+    of_jax = hasattr(rule, "update") or not any(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in signature(rule).parameters.values())
+    return interop("jax" if of_jax else "torch", where, "optimizers").Rule(rule, names, values, where)

@@ -143,6 +143,10 @@ class SpecEngine(Engine):
         real = nyala.engines.real_engine()
         return dtype if real.abstract else real.canonical_dtype(dtype)
 
+    def placeholder(self, variable, dtype):
+        """How a variable looks that is read in this dtype."""
+        return self.full(variable.shape, 0, dtype)
+
     # Transforms
 
     def eval_shape(self, function, *args):

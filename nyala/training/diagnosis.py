@@ -1,50 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Why a loss is nan: look at the data, the weights and the outputs of layers, in this order, and name the first that is not finite."""
+"""Why a loss is nan: look at the data, the weights, the outputs of layers, the losses and the gradients, in this order, and name the first that is
+not finite. Start at explain_nan.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from nyala.core import tree
+from nyala.core.op import convert
+from nyala.core.transforms import value_and_grad
 from nyala.core.variable import Scope
 from nyala.engines import current
-from nyala.training.data import ArrayData, unpack_x_y_sample_weight
+from nyala.training.data import ArrayData, masked, unpack_x_y_sample_weight
+
+SECONDS = 20.0  # that a diagnosis may take
+TOO_LARGE = "lower the learning rate, scale the inputs, or pass clipnorm=1.0 to the optimizer"
 
 
-def explain_nan(model: Any, data: Any) -> str:
+def explain_nan(model: Any, data: Any, before: Sequence[Any] | None = None) -> str:
     """One or two sentences about where the nan came from, with what to do.
 
     Args:
         model: a model whose loss has become nan or infinite.
         data: what it was trained on.
+        before: arrays of its weights when all was well; without them little can be told once the weights are nan.
     """
-    if isinstance(data, ArrayData):
-        x, y, sample_weight = unpack_x_y_sample_weight(data.parts)
-        for name, part in (("x", x), ("y", y), ("sample_weight", sample_weight)):
-            for path, leaf in tree.flatten_with_path(part):
-                if leaf is not None and leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
-                    where = "".join(f"[{key!r}]" for key in path)
-                    row = int(np.argwhere(~np.isfinite(leaf))[0][0])
-                    return f"{name}{where} holds nan or infinity, first in row {row}: clean the data"
-    broken = [weight.path for weight in model.weights if not np.isfinite(np.asarray(weight.numpy(), "float64")).all()]
-    if broken:
+    arrays = data if isinstance(data, ArrayData) else None
+    if arrays is not None and (found := _in_the_data(arrays)):
+        return found
+    broken = [weight.path for weight in model.weights if not _is_finite(weight.numpy())]
+    if broken and before is None:
         return (
-            f"the weights {broken[:3]} are no longer finite: either the updates were too large (lower the learning rate, scale the inputs, "
-            "or pass clipnorm=1.0 "
-            "to the optimizer), or a gradient was nan (look for log(0), 0 / 0 or sqrt(0) in your own layers and losses)"
+            f"the weights {broken[:3]} are no longer finite: either the updates were too large ({TOO_LARGE}), or a gradient was nan "
+            "(look for log(0), 0 / 0 or sqrt(0) in your own layers and losses)"
         )
-    layer = _first_layer(model, data) if isinstance(data, ArrayData) else None
-    if layer is not None:
-        return f"layer {layer!r} gives nan or infinity: look for a division by zero, a log of zero or an overflow there"
+    if arrays is not None:
+        values = [] if before is None else [convert(value, weight.dtype) for value, weight in zip(before, model.weights, strict=True)]
+        with contextlib.suppress(Exception):  # a diagnosis must not hide the problem behind another
+            for look in (_in_a_layer, _in_a_loss, _in_a_gradient):
+                with Scope(model.weights if values else [], values):  # nothing that the layers assign is kept
+                    if found := _first(arrays, lambda batch, look=look: look(model, batch)):
+                        return found
+    if broken:
+        return f"data, outputs, losses and gradients were finite at the start of the epoch: the updates were too large ({TOO_LARGE})"
     return "data, weights and outputs are finite: the loss overflows (lower the learning rate, scale the targets), divides by zero or takes log(0)"
 
 
-def _first_layer(model: Any, data: ArrayData) -> str | None:
-    """Name of the first layer whose output for some batch is not finite."""
+def _is_finite(value: Any) -> bool:
+    return bool(np.isfinite(np.asarray(value, "float64")).all())
+
+
+def _first_row(value: np.ndarray) -> int | None:
+    """The first row with a number that is not finite; None if there are no rows to speak of."""
+    return int(np.argwhere(~np.isfinite(value))[0][0]) if value.ndim else None
+
+
+def _in_the_data(data: ArrayData) -> str:
+    for name, part in zip(("x", "y", "sample_weight"), unpack_x_y_sample_weight(data.parts), strict=True):
+        for path, leaf in tree.flatten_with_path(part):
+            if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
+                where = "".join(f"[{key!r}]" for key in path)
+                return f"{name}{where} holds nan or infinity, first in row {_first_row(leaf)}: clean the data"
+    return ""
+
+
+Found = tuple[str, int | None]  # a text with a place for the row, and the row of the batch
+
+
+def _first(data: ArrayData, look: Callable[[tuple], Found | None]) -> str:
+    """What is found in the first batch in which something is found, in the order of the data."""
+    for start, batch in _batches(data):
+        if (found := look(batch)) is not None:
+            text, row = found
+            return text.format(row="" if row is None else f" for row {start + row}")
+    return ""
+
+
+def _batches(data: ArrayData) -> Iterator[tuple[int, tuple]]:
+    began = time.monotonic()
+    for start in range(0, data.rows, data.batch_size):
+        if time.monotonic() - began > SECONDS:
+            return
+        yield start, masked(data.batch(slice(start, start + data.batch_size)))
+
+
+def _in_a_layer(model: Any, batch: tuple) -> Found | None:
+    """The first layer whose output is not finite."""
     here = current()
-    found: list[str] = []
+    found: list[Found] = []
 
     def watching(layer: Any) -> Any:
         original = type(layer)._run
@@ -52,8 +101,10 @@ def _first_layer(model: Any, data: ArrayData) -> str | None:
         def run(args: tuple, kwargs: dict) -> Any:
             outputs = original(layer, args, kwargs)
             for output in tree.flatten(outputs):
-                if here.is_tensor(output) and not np.isfinite(np.asarray(here.to_numpy(output), "float64")).all():
-                    found.append(layer.name)
+                value = np.asarray(here.to_numpy(output), "float64") if here.is_tensor(output) else None
+                if value is not None and not np.isfinite(value).all():
+                    text = "gives nan or infinity{row}: look for a division by zero, a log of zero or an overflow there"
+                    found.append((f"layer {layer.name!r} {text}", _first_row(value)))
             return outputs
 
         return run
@@ -62,14 +113,34 @@ def _first_layer(model: Any, data: ArrayData) -> str | None:
     try:
         for layer in layers:
             layer.__dict__["_run"] = watching(layer)
-        with Scope():  # nothing that the layers assign is kept
-            for batch in data.batches():
-                model(batch[0], training=True)
-                if found:
-                    return found[0]
-    except Exception:  # a diagnosis must not hide the problem behind another
-        return None
+        model(batch[0], training=True)
     finally:
         for layer in layers:
             layer.__dict__.pop("_run", None)
+    return found[0] if found else None
+
+
+def _in_a_loss(model: Any, batch: tuple) -> Found | None:
+    """The first loss that is not finite for some sample."""
+    x, y, _ = unpack_x_y_sample_weight(batch)
+    objectives, y_pred = model._objectives, model(x, training=True)
+    for name, loss, target, prediction in zip(objectives.names, objectives.losses, objectives.targets(y), tree.flatten(y_pred), strict=True):
+        if loss is None or target is None:
+            continue
+        values = np.asarray(current().to_numpy(loss.call(convert(target, loss.dtype), convert(prediction, loss.dtype))), "float64")
+        if not np.isfinite(values).all():
+            text = "is nan or infinite{row}, though the output is finite: look for a log of zero, a division by zero or an overflow in it"
+            return f"the loss {loss.name!r} of the output {name!r} {text}", _first_row(values)
+    return None
+
+
+def _in_a_gradient(model: Any, batch: tuple) -> Found | None:
+    """The first weight whose gradient is not finite."""
+    x, y, sample_weight = unpack_x_y_sample_weight(batch)
+    weights = model.trainable_variables
+    _, gradients = value_and_grad(lambda: (model.compute_loss(x, y, model(x, training=True), sample_weight, True), None), weights)()
+    for weight, gradient in zip(weights, gradients, strict=True):
+        if not _is_finite(current().to_numpy(gradient)):
+            text = "is nan or infinite, though the loss is finite: look for sqrt(0), a norm of zeros or 0 / 0 above it, and move them away from zero"
+            return f"the gradient by {weight.path!r} {text}", None
     return None

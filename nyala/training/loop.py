@@ -7,21 +7,24 @@ step if a callback wants every batch. Nothing in between waits for the device bu
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from nyala.core import tree
+from nyala.core import dtypes, tree
+from nyala.core.recompiles import Recompiles
 from nyala.core.transforms import Program, repeat
 from nyala.engines import current, engine
 from nyala.engines.spec import Spec
-from nyala.training.data import ArrayData, StreamData
-from nyala.training.recompiles import Recompiles
+from nyala.training.data import ArrayData, LazyRows, StreamData, closing
+from nyala.training.recorded import RecordedStep
 
 DISPATCH_SECONDS = 0.05  # so that the progress bar stays alive and the cost of Python vanishes
 RESIDENT_BYTES = 2**31  # arrays beyond this are fed batch by batch
+READ_WHOLE_BYTES = 2**26  # arrays on disk, and sparse ones, beyond this are not read at once
 
 
 def bucket(rows: int) -> int:
@@ -54,12 +57,22 @@ def specs_of(batch: Any) -> Any:
 
 
 def _dtype(leaf: Any) -> str:
-    return leaf.dtype.name if isinstance(leaf, np.ndarray) else current().dtype(leaf)
+    return leaf.dtype.name if isinstance(leaf, (np.ndarray, LazyRows)) else dtypes.standardize_dtype(leaf.dtype)
 
 
 def to_device(batch: Any) -> Any:
     """A batch of host arrays as tensors."""
     return tree.map_structure(lambda leaf: None if leaf is None else engine.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, batch)
+
+
+def _fits(data: ArrayData) -> bool:
+    """Whether the data may be put on the device whole."""
+    return data.bytes < min(RESIDENT_BYTES, READ_WHOLE_BYTES if data.lazy else RESIDENT_BYTES)
+
+
+def ready(batch: Any) -> tuple[Any, tuple]:
+    """A batch on the device, and its signature."""
+    return to_device(batch), signature(batch)
 
 
 def signature(batch: Any) -> tuple:
@@ -75,9 +88,11 @@ class Programs:
         self.table: dict[tuple, Callable] = {}
         self.seconds: dict[tuple, float] = {}  # per step, as measured
         self.row_wise: bool | None = None  # see prediction.py
-        self.structure: Any = None  # see Trainer._structure
+        self.recordings: dict[tuple, Any] = {}  # see recorded.py
+        self.structure: Any = None  # see Steps._structure
         self.direct: dict[tuple, Callable] = {}  # by engine, shape and dtype of one host array
         self.recompiles = Recompiles()
+        self.accumulated: dict[tuple, Any] = {}  # see accumulation.py
 
     def get(self, key: tuple, function: Callable, specs: list, shapes: tuple | None = None) -> Callable:
         """The program for this key; eager engines run the function itself. shapes: the signature in the key, if users choose it batch by batch."""
@@ -85,7 +100,9 @@ class Programs:
         key = (here.name, *key)
         if key not in self.table:
             if here.compiles and shapes is not None:
-                self.recompiles.note((here.name, key[1]), shapes)
+                what = f"the {key[1]} step"
+                fix = "pad to a few lengths (nyala.utils.pad_sequences), use batches of equal size, or pass run_eagerly=True to compile"
+                self.recompiles.note((here.name, key[1]), shapes, what, fix)
             self.table[key] = Program(here, function, specs) if here.compiles else here.compile(function)
         return self.table[key]
 
@@ -100,39 +117,60 @@ class Programs:
 class Runner:
     """Epochs of one mode of a model over data."""
 
-    def __init__(self, model: Any, mode: str, data: ArrayData | StreamData, step: Callable[[tuple], Any]) -> None:
+    def __init__(self, model: Any, mode: str, data: ArrayData | StreamData, step: Callable[[tuple], Any], kind: str = "") -> None:
         self.model, self.mode, self.data, self.step = model, mode, data, step
+        self.kind = kind or mode  # of its programs
         self.results: Callable[[], Any] = model.get_metrics_result
         self.programs: Programs = model._programs
         self.logs: Any = None  # what the last step returned; results of the metrics if it returns nothing and was compiled
         self.steps = data.steps
         self.prepared = isinstance(data, ArrayData)
-        self.resident = isinstance(data, ArrayData) and data.steps > 1 and data.bytes < RESIDENT_BYTES and not model.run_eagerly
+        self.resident = isinstance(data, ArrayData) and data.steps > 1 and _fits(data) and not model.run_eagerly
         self._placed: Any = None
         self._placed_for: Any = None
+        self._recorded = RecordedStep(model, step, self.kind)
+        self.specs: Any = None  # of the first batch of a stream, from which all can be built again
+        self.skip: int | None = 0  # steps that the next epoch leaves out, since they are done; None leaves out all
+        self.replay = False  # whether batches of skipped steps must be read once more
 
-    def epoch(self, each: int | None = None, before: Callable[[int], Any] | None = None) -> Iterator[tuple[int, int]]:
+    def epoch(
+        self, each: int | None = None, before: Callable[[int], Any] | None = None, room: Callable[[int], int] | None = None
+    ) -> Iterator[tuple[int, int]]:
         """One epoch; yields (first step, number of steps done) after each dispatch.
 
-        each: steps per dispatch, chosen by time if None. before: called with the number of steps done, before each dispatch."""
+        Args:
+            each: steps per dispatch, chosen by time if None.
+            before: called with the number of steps done, before each dispatch.
+            room: number of steps done -> how many more may go in one dispatch, where time chooses.
+        """
         before = before or (lambda done: None)
+        self._recorded.begin_epoch()
+        skip, self.skip = self.skip, 0
+        if skip is None:
+            return iter(())
         if self.resident and isinstance(self.data, ArrayData):
-            return self._resident_epoch(self.data, each, before)
-        return self._streamed_epoch(each or 1, before)
+            return self._resident_epoch(self.data, each, before, room, skip)
+        return self._streamed_epoch(each or 1, before, skip)
 
     # Batch by batch -----------------------------------------------------------------------------------------------------------------
 
     def run_batch(self, batch: tuple) -> Any:
         """One step on one batch of host arrays or tensors."""
+        return self._run_ready(*ready(batch))
+
+    def _run_ready(self, batch: tuple, shapes: tuple) -> Any:
         if not self.prepared:
             self.model._prepare_batch(batch, self.mode == "train")
             self.prepared = True
+            self.specs = specs_of(batch)
         if self.model.run_eagerly:
-            self.logs = self.step(to_device(batch))
+            self.logs = self.step(batch)
             return self.logs
-        shapes = signature(batch)
-        program = self.programs.get((self.mode, "batch", shapes), self._with_results(self.step), [specs_of(batch)], shapes)
-        self.logs = program(to_device(batch))
+        if not current().compiles:
+            self.logs = current().compile(self._recorded)(batch)
+            return self.logs
+        program = self.programs.get((self.kind, "batch", shapes), self._with_results(self.step), [specs_of(batch)], shapes)
+        self.logs = program(batch)
         return self.logs
 
     def _with_results(self, function: Callable) -> Callable:
@@ -147,15 +185,16 @@ class Runner:
 
         return call
 
-    def _streamed_epoch(self, each: int, before: Callable[[int], Any]) -> Iterator[tuple[int, int]]:
-        first = done = 0
-        for done, batch in enumerate(self.data.batches(), 1):
-            if done == first + 1:
-                before(first)
-            self.run_batch(batch)
-            if done - first >= each:
-                yield first, done
-                first = done
+    def _streamed_epoch(self, each: int, before: Callable[[int], Any], skip: int = 0) -> Iterator[tuple[int, int]]:
+        first = done = skip
+        with closing(self.data.batches(ready)) as batches:
+            for done, (batch, shapes) in enumerate(itertools.islice(batches, skip if self.replay else 0, None), skip + 1):
+                if done == first + 1:
+                    before(first)
+                self._run_ready(batch, shapes)
+                if done - first >= each:
+                    yield first, done
+                    first = done
         if done > first:
             yield first, done
 
@@ -165,32 +204,38 @@ class Runner:
         """The arrays on the device, put there once per engine."""
         if self._placed_for is not current():
             rows = _rows_for(data)
-            self._placed = tree.map_structure(lambda leaf: None if leaf is None else engine.asarray(padded(leaf, rows)), data.parts)
+            self._placed = tree.map_structure(lambda leaf: None if leaf is None else engine.asarray(padded(leaf[:], rows)), data.parts)
             self._placed_for = current()
         return self._placed
 
-    def _resident_epoch(self, data: ArrayData, each: int | None, before: Callable[[int], Any]) -> Iterator[tuple[int, int]]:
+    def _resident_epoch(
+        self, data: ArrayData, each: int | None, before: Callable[[int], Any], room: Callable[[int], int] | None, done: int
+    ) -> Iterator[tuple[int, int]]:
         size = data.batch_size
         placed = self._place(data)
         shuffled = data.shuffle
         order = engine.asarray(padded(data.order(), _rows_for(data))) if shuffled else None
-        key = (self.mode, size, shuffled, signature(placed))
+        key = (self.kind, size, shuffled, signature(placed))
         full = min(data.steps, data.rows // size)
-        done = 0
         while done < full:
             count = min(each or self._steps_per_dispatch(key), full - done)
+            if room is not None and not each:
+                count = max(1, min(count, room(done)))
             before(done)
             began = time.perf_counter()
             fresh = self._dispatch(key, placed, order, done, count, size)
             if not each and not fresh:
                 self.programs.seconds[key] = (time.perf_counter() - began) / count
+            data.step = done + count
             yield done, done + count
             done += count
         rest = data.rows - full * size
         if done < data.steps and rest:
             before(done)
             self._dispatch((*key, rest), placed, order, 0, 1, rest, full * size)
+            data.step = done + 1
             yield done, done + 1
+        data.end_epoch()
 
     def _steps_per_dispatch(self, key: tuple) -> int:
         seconds = self.programs.seconds.get(key)
@@ -198,12 +243,13 @@ class Runner:
 
     def _dispatch(self, key: tuple, placed: Any, order: Any, start: int, count: int, size: int, offset: int = 0) -> bool:
         """Run `count` steps on consecutive batches of `size` rows, the first at row offset + start * size. True if it was compiled for this."""
-        here, step = current(), self.step
+        here = current()
+        step = self.step if here.compiles else self._recorded
 
         def steps(placed: Any, order: Any, start: Any, count: Any, offset: Any) -> Any:
             def one(i: Any) -> Any:
                 row = offset + i * size if isinstance(i, int) else engine.add(offset, engine.multiply(i, size))
-                return step(_rows(placed, order, row, size))
+                return step(rows_at(placed, order, row, size))
 
             return repeat(one, start, count)
 
@@ -219,7 +265,7 @@ class Runner:
         return False
 
 
-def _rows(placed: Any, order: Any, row: Any, size: int) -> Any:
+def rows_at(placed: Any, order: Any, row: Any, size: int) -> Any:
     """`size` rows that begin at `row`: of the data itself, or of those that the order names."""
     here = current()
     if here.abstract:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Losses, metrics, targets and weights bound to the outputs of a model, by name or position, once, when the first batch is seen.
 
-Start at Objectives. Outputs are flat here, in the order of nyala.tree; a structure given by the user is bound by `bind`.
+Start at Objectives. Outputs are flat here, in the order of nyala.tree; a structure given by the user is bound by `Outputs.bind`.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from nyala import losses as losses_package
@@ -23,52 +24,110 @@ _CROSSENTROPY = ("crossentropy", "ce")
 
 
 def output_names(model: Any, y_pred: Any) -> list[str]:
-    """Names of the outputs, in flat order: keys of dicts, else those the model knows, else output_1, output_2, ..."""
+    """Names of the outputs, in flat order: keys of dicts, else those the model knows, else output_1, output_2, ...; never two alike."""
     paths = [path for path, _ in tree.flatten_with_path(y_pred)]
-    if isinstance(y_pred, dict):
-        return ["_".join(map(str, path)) for path in paths]
     known: list[str] = list(getattr(model, "output_names", None) or ())
-    if len(known) == len(paths):
-        return known
-    return ["output"] if len(paths) == 1 else [f"output_{i + 1}" for i in range(len(paths))]
+    if len(known) != len(paths):
+        known = ["output"] if paths == [()] else ["_".join(map(str, path)) if len(path) > 1 else f"output_{i + 1}" for i, path in enumerate(paths)]
+    names = [path[-1] if path and isinstance(path[-1], str) else name for path, name in zip(paths, known, strict=True)]
+    if len(set(names)) < len(names):  # equal keys in different places
+        names = ["_".join(map(str, path)) if len(path) > 1 else name for path, name in zip(paths, names, strict=True)]
+    return [f"{name}_{names[:i].count(name)}" if name in names[:i] else name for i, name in enumerate(names)]
 
 
-def bind(given: Any, names: Sequence[str], what: str, leaf: Any, single_for_all: bool = True) -> list[Any]:
-    """One item of a user's structure per output: a single item for all, a dict by name, a list by position.
+class Outputs:
+    """The outputs of a model: their names in flat order, and the structure they come in, to which what users give is bound.
 
-    leaf says whether a value is one item. Raises StructureError where names or numbers do not match."""
-    if given is None:
-        return [None] * len(names)
-    if leaf(given):
-        if not single_for_all and len(names) > 1:
-            raise StructureError(what, need=f"one for each of the outputs {list(names)}", got="one", fix="pass a dict by output name, or a list")
-        return [given] * len(names)
-    if isinstance(given, Mapping):
-        unknown = [k for k in given if k not in names]
-        if unknown:
-            raise StructureError(
-                what, need=f"the output names {list(names)} as keys", got=f"{unknown}", fix="use these names, or name the output layers with name="
-            )
-        return [given.get(name) for name in names]
-    if not isinstance(given, (list, tuple)):
-        raise ArgumentTypeError(what, need="one item, a list, or a dict by output name", got=f"{type(given).__name__} {given!r}")
-    items = list(given)
-    if len(items) != len(names):
-        raise StructureError(
-            what,
-            need=f"{len(names)} item{'s' * (len(names) > 1)}, one for each of the outputs {list(names)}",
-            got=f"{len(items)}",
-            fix="pass a dict by output name, or a list of that length",
-        )
-    return items
+    Attributes:
+        names: in flat order.
+        places: the structure, with the number of each output in its place.
+    """
+
+    def __init__(self, model: Any, y_pred: Any) -> None:
+        number = itertools.count()
+        self.names = output_names(model, y_pred)
+        self.places = tree.map_structure(lambda _: next(number), y_pred)
+
+    def bind(self, given: Any, what: str, is_item: Callable[[Any, Any], bool], single_for_all: bool = True) -> list[Any]:
+        """One item of a user's structure per output, in flat order; None where nothing is given.
+
+        A single item counts for all outputs below the place where it stands; a dict goes by the keys or names of the outputs, a list by position.
+
+        Args:
+            what: who asks, for errors.
+            is_item: (value, place: a number, or a tree of them) -> whether the value is one item for all of the place.
+            single_for_all: whether one item may stand for several outputs.
+        Raises: StructureError where names or numbers do not match, or a list would have to follow the order of a dict.
+        """
+        items: list[Any] = [None] * len(self.names)
+
+        def spread(given: Any, place: Any) -> None:
+            numbers = tree.flatten(place)
+            if given is None or is_item(given, place):
+                if given is not None and len(numbers) > 1 and not single_for_all:
+                    need = f"one for each of the outputs {self._named(place)}"
+                    raise StructureError(what, need=need, got="one", fix="pass a dict by output name, or a list")
+                for number in numbers:
+                    items[number] = given
+            else:
+                for item, below in self._pairs(given, place, what):
+                    spread(item, below)
+
+        spread(given, self.places)
+        return items
+
+    def _pairs(self, given: Any, place: Any, what: str) -> list[tuple[Any, Any]]:
+        """The parts of a dict or list, each with the place that it is for."""
+        names = self._named(place)
+        if isinstance(given, Mapping):
+            by_name = place if isinstance(place, dict) and all(key in place for key in given) else dict(zip(names, tree.flatten(place), strict=True))
+            unknown = [key for key in given if key not in by_name]
+            if unknown:
+                fix = "use these names, or name the output layers with name="
+                raise StructureError(what, need=f"the output names {names} as keys", got=f"{unknown}", fix=fix)
+            return [(item, by_name[key]) for key, item in given.items()]
+        if not isinstance(given, (list, tuple)):
+            raise ArgumentTypeError(what, need="one item, a list, or a dict by output name", got=f"{type(given).__name__} {given!r}")
+        if isinstance(place, (list, tuple)) and len(given) == len(place):
+            return list(zip(given, place, strict=True))
+        if len(given) != len(names):
+            need = f"{len(names)} item{'s' * (len(names) > 1)}, one for each of the outputs {names}"
+            raise StructureError(what, need=need, got=f"{len(given)}", fix="pass a dict by output name, or a list of that length")
+        if as_written(place) != tree.flatten(place):
+            need = f"a dict with the keys {list(place)}" if isinstance(place, dict) else "items in the structure of the outputs"
+            why = "there are outputs in a dict, and the sorted order of its keys is not the one they were written in"
+            raise StructureError(what, need=need, got=f"a {type(given).__name__} of {len(given)}", why=why)
+        return list(zip(given, tree.flatten(place), strict=True))
+
+    def _named(self, place: Any) -> list[str]:
+        return [self.names[number] for number in tree.flatten(place)]
+
+
+def as_written(place: Any) -> list:
+    """The leaves of a tree from left to right, dicts in the order of their keys, not sorted.
+
+    >>> as_written({"b": 1, "a": [2, 3]})
+    [1, 2, 3]
+    """
+    if not tree.is_nested(place):
+        return [place]
+    return [leaf for child in (place.values() if isinstance(place, dict) else place) for leaf in as_written(child)]
 
 
 def is_loss(value: Any) -> bool:
     return isinstance(value, str) or callable(value) or (isinstance(value, Mapping) and "class_name" in value)
 
 
-def is_tensor_like(value: Any) -> bool:
+def _is_tensor(value: Any, _: Any) -> bool:
     return not isinstance(value, (Mapping, list, tuple))
+
+
+def _is_metric_item(value: Any, place: Any) -> bool:
+    """Whether a value counts whole for each output of a place: one metric, or a flat list of them that does not have one for each in order."""
+    if not isinstance(value, (list, tuple)):
+        return is_loss(value)
+    outputs = len(tree.flatten(place))
+    return outputs == 1 or (all(map(is_loss, value)) and (len(value) != outputs or isinstance(place, dict)))
 
 
 class Objectives:
@@ -77,7 +136,7 @@ class Objectives:
     def __init__(self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
         self.loss, self.loss_weights, self.metrics, self.weighted_metrics = loss, loss_weights, metrics, weighted_metrics
         self.loss_tracker = metrics_package.Mean(name="loss")
-        self.names: list[str] = []
+        self.outputs: Outputs = Outputs(None, [])
         self.losses: list[Any] = []
         self.weights: list[float | None] = []
         self.trackers: list[Any] = []  # one Mean per loss where there are several
@@ -90,22 +149,21 @@ class Objectives:
             _check_metric(item)
 
     @property
+    def names(self) -> list[str]:
+        """Names of the outputs, in flat order."""
+        return self.outputs.names
+
+    @property
     def all_metrics(self) -> list[Any]:
         """The loss tracker, the trackers of the outputs' losses, and the metrics, in the order of logs."""
         return [self.loss_tracker, *(t for t in self.trackers if t is not None), *(metric for _, metric, _ in self.bound)]
 
     def build(self, model: Any, y: Any, y_pred: Any) -> None:
         """Bind to the outputs. Called with the first batch (its shapes are enough)."""
-        self.names = output_names(model, y_pred)
-        predictions = tree.flatten(y_pred)
-        targets = self.targets(y)
-        loss = self.loss
-        if isinstance(loss, (list, tuple)) and len(self.names) == 1 and len(loss) == 1:
-            loss = loss[0]
-        found = bind(loss, self.names, "compile(loss)", is_loss)
-        self.losses = [_as_loss(item) for item in found]
-        weights = self.loss_weights
-        self.weights = bind(weights, self.names, "compile(loss_weights)", lambda w: isinstance(w, (int, float)))
+        self.outputs = Outputs(model, y_pred)
+        predictions, targets = tree.flatten(y_pred), self.targets(y)
+        self.losses = [_as_loss(item) for item in self.outputs.bind(self.loss, "compile(loss)", lambda value, _: is_loss(value))]
+        self.weights = self.outputs.bind(self.loss_weights, "compile(loss_weights)", lambda value, _: isinstance(value, (int, float)))
         active = [name for name, item in zip(self.names, self.losses, strict=True) if item is not None]
         self.trackers = [
             metrics_package.Mean(name=f"{name}_loss") if len(active) > 1 and item is not None else None
@@ -120,22 +178,10 @@ class Objectives:
 
     def _bind_metrics(self, given: Any, what: str, targets: list, predictions: list) -> list[tuple[int, Any]]:
         """(output, metric) pairs: a list with an item for each output goes by position, another flat list is for all, a dict goes by name."""
-        if given is None or (isinstance(given, (list, tuple, Mapping)) and not given):
-            return []
-        if is_loss(given):
-            given = [given]
-        several = len(self.names) > 1
-        if isinstance(given, Mapping):
-            items = bind(given, self.names, what, lambda _: False)
-        elif all(is_loss(item) for item in given) and len(given) != len(self.names):
-            items = [list(given) for _ in self.names]
-        elif len(given) == len(self.names) or not several:
-            items = list(given) if several or len(given) == 1 else [given]
-        else:
-            items = bind(given, self.names, what, lambda _: False)
+        items = self.outputs.bind(given or None, what, _is_metric_item)
         pairs, used = [], set()
         for i, item in enumerate(items):
-            for identifier in [item] if is_loss(item) else item or ():
+            for identifier in _leaves(item):
                 if identifier is None:
                     continue
                 metric = _as_metric(identifier, self.losses[i], targets[i], predictions[i])
@@ -164,16 +210,11 @@ class Objectives:
 
     def targets(self, y: Any) -> list[Any]:
         """Targets in flat order, None where an output has none."""
-        if y is None:
-            return [None] * len(self.names)
-        if len(self.names) == 1 and isinstance(y, (list, tuple)) and len(y) == 1:
-            return [y[0]]
-        return bind(y, self.names, "the targets y", is_tensor_like, single_for_all=False)
+        return self.outputs.bind(y, "the targets y", _is_tensor, single_for_all=False)
 
     def sample_weights(self, sample_weight: Any) -> list[Any]:
-        if isinstance(sample_weight, (list, tuple)) and len(sample_weight) == len(self.names) == 1:
-            return [sample_weight[0]]
-        return bind(sample_weight, self.names, "sample_weight", is_tensor_like)
+        """Weights in flat order; one array counts for every output."""
+        return self.outputs.bind(sample_weight, "sample_weight", _is_tensor)
 
     def check(self, targets: list, predictions: list) -> None:
         """Raise ShapeError where targets cannot belong to the outputs; shapes seen before cost nothing."""

@@ -14,8 +14,9 @@ import numpy as np
 
 from nyala.core import tree
 from nyala.engines import current, engine
-from nyala.training.data import ArrayData
+from nyala.training.data import ArrayData, with_masks
 from nyala.training.loop import padded, signature, specs_of, to_device
+from nyala.training.recorded import is_ours
 
 SMALL_BYTES = 2**15
 GROUP = 16  # batches that one program runs, where a batch takes less than QUICK_SECONDS
@@ -30,7 +31,7 @@ def predict_arrays(model: Any, data: ArrayData) -> Any:
     fills = here.compiles and not model.run_eagerly and is_row_wise(model)
     if data.steps == 1 and data.rows <= data.batch_size:
         rows = 1 << (data.rows - 1).bit_length() if fills else data.rows
-        results = _cut(joined([predict_batch(model, _filled((x,), rows))]), data.rows, rows)
+        results = _cut(joined([predict_batch(model, _filled(data.batch(slice(None))[:1], rows))]), data.rows, rows)
         if rows == data.rows:
             model._programs.remember(x, ("predict", signature((x,))))
         return results
@@ -64,17 +65,17 @@ def _is_quick(model: Any, batch: tuple, size: int) -> bool:
 
 def _predict_group(model: Any, batch: tuple, size: int) -> Any:
     """Predictions for GROUP batches by one program that runs them one after the other."""
-    shapes = signature(batch)
+    shapes, predict = signature(batch), with_masks(model._predict)
 
     def run(batch: tuple) -> Any:
         structure: list[Any] = []
 
         def one(_: tuple, now: tuple) -> tuple[tuple, tuple]:
-            structure[:] = [model.predict_step(tree.pack_sequence_as(batch, now))]
+            structure[:] = [predict(tree.pack_sequence_as(batch, now))]
             return (), tuple(tree.flatten(structure[0]))
 
         if current().abstract:
-            return model.predict_step(batch)
+            return predict(batch)
         leaves = [engine.reshape(leaf, (GROUP, size, *leaf.shape[1:])) for leaf in tree.flatten(batch)]
         _, columns = engine.scan(one, (), tuple(leaves), GROUP, False, 1)
         joined_rows = [engine.reshape(column, (GROUP * size, *column.shape[2:])) for column in columns]
@@ -87,10 +88,10 @@ def _predict_group(model: Any, batch: tuple, size: int) -> Any:
 def predict_batch(model: Any, batch: tuple) -> Any:
     """Predictions for one batch, tensors. Compiled programs take small host arrays as they are; large ones are copied while the last one runs."""
     if model.run_eagerly:
-        return model.predict_step(to_device(batch))
+        return with_masks(model._predict)(to_device(batch))
     shapes = signature(batch)
     chosen = None if model._programs.row_wise else shapes  # numbers of rows that were filled up are few
-    program = model._programs.get(("predict", shapes), model.predict_step, [specs_of(batch)], chosen)
+    program = model._programs.get(("predict", shapes), with_masks(model._predict), [specs_of(batch)], chosen)
     small = current().compiles and all(isinstance(leaf, np.ndarray) and leaf.nbytes <= SMALL_BYTES for leaf in tree.flatten(batch))
     return program(batch if small else to_device(batch))
 
@@ -118,15 +119,11 @@ def _plain_predict_step() -> Any:
 
 
 def _is_row_wise(layer: Any) -> bool:
-    from nyala.layers.core.lambda_layer import Lambda
     from nyala.layers.layer import Layer
 
-    own = type(layer).__module__.startswith("nyala.") and not isinstance(layer, Lambda) and not getattr(layer, "stateful", False)
     axes = tree.flatten(getattr(layer, "axis", ()))
-    functions = [getattr(layer, name, None) for name in ("activation", "recurrent_activation")]
-    known = all(f is None or getattr(f, "__module__", "").startswith("nyala.") for f in functions)
     steps = getattr(layer, "operations", ())  # of a functional model: ops among them may do anything
-    return own and 0 not in axes and known and all(isinstance(step, Layer) for step in steps)
+    return is_ours(layer) and not getattr(layer, "stateful", False) and 0 not in axes and all(isinstance(step, Layer) for step in steps)
 
 
 def _filled(batch: tuple, rows: int) -> tuple:

@@ -252,22 +252,22 @@ def test_checkpoint_of_the_best(tmp_path):
 def test_checkpoint_every_so_many_batches(tmp_path):
     model = compiled()
     model.fit(X, Y, batch_size=2, epochs=2, verbose=0, callbacks=[callbacks.ModelCheckpoint(tmp_path / "{epoch}-{batch}.npz", save_freq=5)])
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["1-4.npz", "2-3.npz"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["1-5.npz", "2-4.npz"]
 
 
 def test_checkpoint_refusals(tmp_path):
     text = (
-        "ModelCheckpoint(filepath) needs a path that ends in .npz, or None for memory, got 'm.txt'.\n"
-        "  why: this is the format for weights\n  fix: change the suffix"
+        "ModelCheckpoint(filepath) needs a path that ends in .npz, .weights.h5, .keras, .h5, .hdf5, or None for memory, got 'm.txt'.\n"
+        "  fix: change the suffix"
     )
     with raises(ArgumentError, text):
         callbacks.ModelCheckpoint("m.txt")
     text = (
-        "ModelCheckpoint(save_weights_only) needs True, got False.\n"
-        "  why: an .npz file holds weights\n  fix: keep model.to_json() beside it for the architecture"
+        "ModelCheckpoint(filepath) needs a path that ends in .npz, .weights.h5, or None for memory, got 'm.keras'.\n"
+        "  why: the suffix says what is written, and save_weights_only=True wants weights\n  fix: change the suffix"
     )
     with raises(ArgumentError, text):
-        callbacks.ModelCheckpoint("m.npz", save_weights_only=False)
+        callbacks.ModelCheckpoint("m.keras", save_weights_only=True)
     with raises(ArgumentError, "ModelCheckpoint(save_freq) needs 'epoch' or a number of batches, got 0."):
         callbacks.ModelCheckpoint("m.npz", save_freq=0)
     name = str(tmp_path / "{val_loss}.npz")
@@ -354,4 +354,4 @@ def test_terminate_on_nan(bad, capsys):
         history = model.fit(X, y, batch_size=4, epochs=3, shuffle=False, verbose=0, callbacks=[callbacks.TerminateOnNaN()])
     assert history.epoch == [0]
     assert int(model.optimizer.iterations) == 2
-    assert capsys.readouterr().out == f"Batch 1: the loss is {bad}, training stops\n"
+    assert capsys.readouterr().out == f"Batch 1: the loss is {bad}, training stops. Y holds nan or infinity, first in row 5: clean the data\n"

@@ -12,6 +12,7 @@ import pytest
 import nyala
 from nyala import callbacks, layers
 from nyala.core.errors import ArgumentError, StateError
+from nyala.testing import installed_engines
 from tests.training.tools import X, Y, linear, raises
 
 
@@ -178,5 +179,20 @@ def test_errors_of_the_board(tmp_path):
     pytest.importorskip("tensorboard")
     with raises(ArgumentError, "TensorBoard(update_freq) needs 'epoch', 'batch' or a number of batches, got 0."):
         callbacks.TensorBoard(tmp_path, update_freq=0)
-    with pytest.warns(UserWarning, match="profile_batch"):
-        callbacks.TensorBoard(tmp_path, profile_batch=2)
+    text = "TensorBoard(profile_batch) needs 0, the number of a batch, or a pair (first, last), got {}."
+    for wrong in (-1, (3, 2), [1, 2, 3]):
+        with raises(ArgumentError, text.format(wrong)):
+            callbacks.TensorBoard(tmp_path, profile_batch=wrong)
+
+
+@pytest.mark.parametrize("name", [engine.name for engine in installed_engines() if engine.differentiable])
+def test_profiles_lie_where_the_board_looks(name, tmp_path):
+    """Recorded by the engine during the batches asked for, beside the events of training."""
+    pytest.importorskip("tensorboard")
+    with nyala.backend(name):
+        model = linear()
+        model.compile("sgd", "mse")
+        board = callbacks.TensorBoard(tmp_path, profile_batch=(2, 3), write_graph=False)
+        model.fit(X, Y, batch_size=4, epochs=2, verbose=0, callbacks=[board])
+    found = [str(path.relative_to(tmp_path)) for path in (tmp_path / "train").rglob("*") if path.is_file() and "tfevents" not in path.name]
+    assert any("plugins" in path or path.endswith((".pt.trace.json", ".pt.trace.json.gz")) for path in found), found

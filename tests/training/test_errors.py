@@ -180,10 +180,11 @@ ARGUMENTS = {
     "an object": ({"x": X, "y": Ellipsis}, ArgumentTypeError, f"y needs {DATA}, got ellipsis."),
     "nothing": ({}, ArgumentTypeError, "fit(x) needs data, got None."),
     "words": ({"x": X, "y": ["a"] * 11}, ArgumentTypeError, "y needs numbers, got an array of strings.\n  fix: encode them as numbers first"),
-    "ragged": (
-        {"x": [[1, 2], [3]], "y": [1, 2]},
+    "ragged twice": (
+        {"x": [[[1, 2], [3]], [[4]]], "y": [1, 2]},
         ArgumentError,
-        "x needs rows of equal length, got a ragged list.\n  fix: pad them to one length, for example with nyala.utils.pad_sequences",
+        "x needs samples that differ in their first axis only, got a ragged list of another kind.\n"
+        "  fix: pad them to one shape, for example with nyala.utils.pad_sequences",
     ),
     "lengths": (
         {"x": X, "y": Y[:9]},
@@ -197,7 +198,7 @@ ARGUMENTS = {
         "  why: each sample needs its target and its weight\n  fix: cut them to one length",
     ),
     "list of samples": (
-        {"x": list(X), "y": Y},
+        {"x": list(X), "y": Y[:9]},
         ShapeError,
         "fit needs arrays of equal length, got x[0]: 3, x[1]: 3, x[2]: 3, x[3]: 3, ....\n"
         "  why: a list of arrays as x means several of them, one array each\n  fix: np.asarray(x) makes one array of a list of samples",
