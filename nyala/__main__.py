@@ -98,7 +98,32 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         allow_abbrev=False,
     )
     info.set_defaults(run=run_info)
-    return parser, {"demo": demo, "info": info}
+
+    inspect = subparsers.add_parser(
+        "inspect",
+        help="show what is in a file of a model or of weights",
+        description="Show layers, arrays, named objects and origin of a .keras, .h5, .weights.h5, .npz, .safetensors or .json file, and the reasons\n"
+        "for which it would be refused. Nothing in it is built or run. Exits with 1 if it would be refused.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    inspect.add_argument("file", metavar="FILE", help="the file, or the folder of a model")
+    inspect.set_defaults(run=run_inspect)
+
+    convert = subparsers.add_parser(
+        "convert",
+        help="write a model, or its weights, in another format",
+        description="Read a model that any Keras wrote and write it in the format that the suffix of the target says: .keras, .h5, or its weights\n"
+        "alone as .weights.h5, .npz or .safetensors.",
+        epilog="examples:\n  nyala convert old.h5 new.keras\n  nyala convert model.keras weights.safetensors",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    convert.add_argument("source", metavar="IN", help="a whole model")
+    convert.add_argument("target", metavar="OUT", help="where to write it")
+    convert.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    convert.set_defaults(run=run_convert)
+    return parser, {"demo": demo, "info": info, "inspect": inspect, "convert": convert}
 
 
 def run_demo(options: argparse.Namespace, parser: Parser) -> int:
@@ -176,6 +201,32 @@ def run_info(options: argparse.Namespace, parser: Parser) -> int:
     print("\nsettings")
     for setting in ("floatx", "epsilon", "image_data_format"):
         print(f"  {setting:<18} {getattr(nyala.config, setting)()}")
+    return 0
+
+
+def run_inspect(options: argparse.Namespace, parser: Parser) -> int:
+    """`nyala inspect`: what is in a file, and whether it would be opened."""
+    from nyala.files.inspection import inspect
+
+    summary = inspect(options.file)
+    for line in summary.lines():
+        print(line)
+    return int(bool(summary.problems))
+
+
+def run_convert(options: argparse.Namespace, parser: Parser) -> int:
+    """`nyala convert`: read a whole model and write it anew."""
+    from nyala.core.errors import NyalaError
+    from nyala.saving import load_model, save_model, save_weights
+
+    weights_only = options.target.endswith((".weights.h5", ".weights.json", ".npz", ".safetensors"))
+    try:
+        model = load_model(options.source, compile=not weights_only)
+        (save_weights if weights_only else save_model)(model, options.target, overwrite=options.force)
+    except (NyalaError, OSError) as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.target}: {model.count_params():,} parameters")
     return 0
 
 

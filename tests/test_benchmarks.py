@@ -141,6 +141,13 @@ def test_lowerings_are_really_replaced(script):
             assert trace() == having
 
 
+def test_data_kinds():
+    head, *rows = cells(run("data_kinds.py", "--quick", "--only", "mapped,generator,this thread"))
+    assert head[:2] == ["kind", "microseconds a step"]
+    assert [row[0] for row in rows] == ["arrays", "arrays, batch by batch", "mapped file", "generator", "PyDataset, this thread"]
+    assert all(float(row[1].replace(",", "")) > 0 for row in rows)
+
+
 def test_scaling(tmp_path):
     pytest.importorskip("matplotlib")
     picture, record = tmp_path / "scaling.png", tmp_path / "scaling.json"
@@ -153,6 +160,16 @@ def test_scaling(tmp_path):
     for stream in figures["streams"].values():
         assert stream["read_mb"][-1] == 2.0 and len(stream["own_mb"]) == len(stream["rss_mb"]) > 10
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_fit_beside_a_loop_by_hand(tmp_path):
+    table = tmp_path / "table.md"
+    shown = run("fit_overhead.py", "--quick", "--only", "tiny", "--feeds", "arrays", "generator", "PyDataset", "--markdown", table)
+    head, *rows = cells(shown)
+    assert head == ["workload", "data", "by hand, ms a step", "fit, ms a step", "fit / by hand"]
+    assert [row[:2] for row in rows] == [["tiny", "arrays"], ["tiny", "generator"], ["tiny", "PyDataset"]]
+    assert all(float(row[4].replace(",", "")) > 0 for row in rows)
+    assert table.read_text(encoding="utf-8").strip() in shown
 
 
 def test_exponents_are_found(script):

@@ -40,7 +40,7 @@ def serialize(activation: Callable) -> Any:
     config = serialization.serialize_keras_object(activation)
     if not isinstance(config, dict) or config.get("class_name") != "function":
         return config
-    return config["config"] if config["module"] != "builtins" else config["registered_name"]
+    return config["config"] if serialization.public_place(activation) else config
 
 
 def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None) -> Callable:

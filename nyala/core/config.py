@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import json
 import os
@@ -109,5 +110,6 @@ def standardize_data_format(data_format: str | None) -> str:
     if data_format is None:
         return image_data_format()
     if data_format not in FORMATS:
-        raise ArgumentError("data_format", need=f"one of {FORMATS}", got=repr(data_format))
+        near = difflib.get_close_matches(str(data_format), FORMATS, n=1)
+        raise ArgumentError("data_format", need=f"one of {FORMATS}", got=repr(data_format), fix=f"did you mean {near[0]!r}?" if near else "")
     return data_format

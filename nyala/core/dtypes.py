@@ -7,6 +7,7 @@ Start at result_type.
 
 from __future__ import annotations
 
+import difflib
 import functools
 from typing import Any
 
@@ -96,7 +97,9 @@ def standardize_dtype(dtype: Any) -> str:
     if name.startswith("str"):
         name = "string"
     if name not in DTYPES:
-        raise DTypeError("dtype", need=f"one of {', '.join(DTYPES)}", got=repr(dtype), fix='pass a name such as "float32"')
+        near = difflib.get_close_matches(name, DTYPES, n=1)
+        fix = f"did you mean {near[0]!r}?" if near else 'pass a name such as "float32"'
+        raise DTypeError("dtype", need=f"one of {', '.join(DTYPES)}", got=repr(dtype), fix=fix)
     return name
 
 

@@ -67,7 +67,67 @@ class StateError(NyalaError, RuntimeError, ValueError):
     """An object is not in the state that a call needs: not built, not compiled, used up."""
 
 
+class MissingMethod(NyalaError, NotImplementedError):
+    """A class lacks a method that its base asks its subclasses for."""
+
+
+def missing_method(owner: object, method: str) -> MissingMethod:
+    """The error of a base class whose subclass did not write `method`, given with its arguments."""
+    kind = type(owner).__name__
+    return MissingMethod(kind, need=f"a method {method}", got="none", why="its base class leaves it to subclasses", fix=f"write it in {kind}")
+
+
 class LookupFailed(NyalaError, ValueError, KeyError):
     """A name, class or key was not found."""
 
     __str__ = Exception.__str__  # KeyError would show the repr
+
+
+# What reading a file, or a config, can raise. Each names its rule: a short stable word to search for.
+
+
+class FileError(NyalaError, ValueError):
+    """A file cannot be used. `rule` is a stable name of the rule that it breaks."""
+
+    __str__ = Exception.__str__  # subclasses of OSError would show its own fields
+
+    def __init__(self, where: str, *, need: str, got: str, why: str = "", fix: str = "", rule: str = "") -> None:
+        super().__init__(where, need=need, got=got, why=why, fix=fix)
+        self.rule = rule
+        if rule:
+            self.args = (f"{self.args[0]}\n  rule: {rule}",)
+
+    def __reduce__(self) -> tuple:
+        return _rebuild_with_rule, (type(self), self.where, self.need, self.got, self.why, self.fix, self.rule)
+
+
+def _rebuild_with_rule(kind: type[FileError], where: str, need: str, got: str, why: str, fix: str, rule: str) -> FileError:
+    return kind(where, need=need, got=got, why=why, fix=fix, rule=rule)
+
+
+class CorruptFileError(FileError, OSError):
+    """A file that is cut off, damaged, or of another kind than its name says."""
+
+
+class UnsafeFileError(FileError):
+    """A file that would run, read or write what it has no business with, or that grows beyond its bounds."""
+
+
+class UnsafeObjectError(UnsafeFileError):
+    """A file that names an object that no file may name."""
+
+
+class UnsafePathError(UnsafeFileError):
+    """A file that points at another file or place."""
+
+
+class ResourceLimitError(UnsafeFileError):
+    """A file that asks for more memory, depth or time than its own size warrants."""
+
+
+class UnknownObjectError(UnsafeObjectError, LookupFailed):
+    """A file or config that names a class or function which is neither public, nor registered, nor given by the caller."""
+
+
+class WeightsMismatchError(FileError, ShapeError):
+    """Stored weights are not those of the model: some are missing, left over, or of other shapes."""

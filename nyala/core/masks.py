@@ -24,6 +24,14 @@ def set_mask(tensor: Any, mask: Any) -> None:
         _table.pop(key, None)
 
 
+def carry_mask(source: Any, tensor: Any) -> Any:
+    """The tensor, with the mask of what it was made from in another dtype or shape."""
+    mask = get_mask(source)
+    if mask is not None and tensor is not source:
+        set_mask(tensor, mask)
+    return tensor
+
+
 def get_mask(tensor: Any) -> Any:
     """The mask of the tensor, or None. Costs one test when no mask is in use."""
     if not _table:

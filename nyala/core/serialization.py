@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import functools
 import importlib
 import inspect
 import threading
@@ -17,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import dtypes
-from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed
+from nyala.core import dtypes, known
+from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, UnsafeObjectError
 from nyala.core.variable import Variable
 from nyala.engines import current
 
@@ -31,6 +30,7 @@ PUBLIC = {
     for part in (
         "activations",
         "constraints",
+        "distillation",
         "initializers",
         "layers",
         "losses",
@@ -88,9 +88,28 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     return decorate
 
 
-def get_registered_name(target: Any) -> str:
-    """The name under which target was registered, else its own name."""
-    return _registered_names.get(target, target.__name__) if isinstance(target, (type,)) or callable(target) else str(target)
+def get_registered_name(obj: Any) -> str:
+    """The name under which obj was registered, else its own name."""
+    return _registered_names.get(obj, obj.__name__) if isinstance(obj, (type,)) or callable(obj) else str(obj)
+
+
+def registered_object(name: str) -> Any:
+    """The object registered under exactly this name, "package>name"; None if there is none."""
+    return _registered.get(name)
+
+
+def caller_objects(name: str) -> Any:
+    """The object of this name that the caller handed over, in the innermost scope that has it; None if there is none."""
+    for table in reversed(_custom.scopes):
+        for key in (name, name.rpartition(">")[2]):
+            if key in table:
+                return table[key]
+    return None
+
+
+def names_of_caller() -> set[str]:
+    """All names that the caller registered or handed over."""
+    return {*_registered, *(key for table in _custom.scopes for key in table)}
 
 
 def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = None, module_objects: Mapping[str, Any] | None = None) -> Any:
@@ -119,12 +138,16 @@ def public_place(kind: Any) -> tuple[str, str] | None:
     if name == "SeedGenerator" and module == "nyala.core.seeds":
         return "keras.random", name
     package = ".".join(module.split(".")[:2])
+    if package == "nyala.applications":
+        return f"keras.src.{module.removeprefix('nyala.')}", name
+    if name == "FeatureSpace" and module == "nyala.utils.feature_space":
+        return "keras.utils", name
     if "optimizers.schedules" in module:
         return "keras.optimizers.schedules", name
     return (PUBLIC[package], name) if package in PUBLIC else None
 
 
-def serialize_keras_object(value: Any) -> Any:
+def serialize_keras_object(obj: Any) -> Any:
     """Anything public as plain values: numbers, strings, lists and dicts.
 
     Raises: TypeError for an object without get_config, and for a lambda.
@@ -133,6 +156,7 @@ def serialize_keras_object(value: Any) -> Any:
     >>> serialize_keras_object(nyala.initializers.Zeros())
     {'module': 'keras.initializers', 'class_name': 'Zeros', 'config': {}, 'registered_name': None}
     """
+    value = obj
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, bytes):
@@ -191,8 +215,8 @@ def serialize_keras_object(value: Any) -> Any:
     if hasattr(value, "get_build_config") and (build := value.get_build_config()):
         result["build_config"] = _plain(build)
     if hasattr(value, "get_compile_config"):
-        result["compile_config"] = _compile_config(value)
-    return result
+        result["compile_config"] = {} if _state.without_compile else _compile_config(value)
+    return _mark_shared(value, result)
 
 
 def _compile_config(model: Any) -> dict[str, Any]:
@@ -218,8 +242,39 @@ def _serialize_function(value: Callable) -> Any:
         raise ArgumentTypeError(
             "a config", need="a function with a name", got="a lambda", why="a config holds no code", fix="define it with def and register it"
         )
-    place = public_place(value)
-    return {"module": place[0] if place else "builtins", "class_name": "function", "config": name, "registered_name": get_registered_name(value)}
+    return {"module": "builtins", "class_name": "function", "config": get_registered_name(value), "registered_name": "function"}
+
+
+class _Shared(threading.local):
+    """What the config that is being read, or written, holds more than once: objects by id."""
+
+    made: dict[int, tuple[Any, Any]] | None = None
+    unmarked: dict[tuple, Any] = {}
+    written: dict[int, dict[str, Any]] | None = None
+
+
+_shared = _Shared()
+
+
+@contextlib.contextmanager
+def sharing_objects() -> Iterator[None]:
+    """Inside, an object that is written twice is marked as one, and what is marked as one is made once."""
+    before = _shared.made, _shared.unmarked, _shared.written
+    _shared.made, _shared.unmarked, _shared.written = {}, {}, {}
+    try:
+        yield
+    finally:
+        _shared.made, _shared.unmarked, _shared.written = before
+
+
+def _mark_shared(value: Any, config: dict[str, Any]) -> dict[str, Any]:
+    """Note that an object has been written; from the second time on, all its configs have the same shared_object_id."""
+    if _shared.written is not None and getattr(value, "_shared_in_configs", False):
+        first = _shared.written.setdefault(id(value), config)
+        if first is not config:
+            number = first.setdefault("shared_object_id", 1 + sum("shared_object_id" in other for other in _shared.written.values()))
+            config["shared_object_id"] = number
+    return config
 
 
 def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True, **kwargs: Any) -> Any:
@@ -231,97 +286,136 @@ def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | No
         safe_mode: kept for Keras's sake; configs never carry code here, and False changes nothing.
     Raises: ValueError if a name is not found, with near matches.
     """
-    if custom_objects:
-        with custom_object_scope(custom_objects):
-            return deserialize_keras_object(config)
+    with contextlib.ExitStack() as stack:
+        if custom_objects:
+            stack.enter_context(custom_object_scope(custom_objects))
+        if _shared.made is None:
+            stack.enter_context(sharing_objects())
+        return revive(config, kwargs.get("position", ""))
+
+
+def revive(config: Any, position: str = "") -> Any:
+    """deserialize_keras_object for a config that stands in a position, a key of nyala.core.known.POSITIONS: only what belongs there can be named."""
     if config is None or isinstance(config, (bool, int, float, str)):
         return config
     if isinstance(config, (list, tuple)):
-        return [deserialize_keras_object(v) for v in config]
+        return [revive(v, position) for v in config]
     if not isinstance(config, dict):
         raise ArgumentTypeError("deserialize_keras_object(config)", need="plain values", got=type(config).__name__)
     if "class_name" not in config or ("config" not in config and not str(config["class_name"]).startswith("__")):
-        return {k: deserialize_keras_object(v) for k, v in config.items()}
+        return {k: revive(v, known.position_of(k) or position) for k, v in config.items()}
     name, inner = config["class_name"], config.get("config")
-    special = _special(name, config, inner)
+    special = _special(name, config, inner, position)
     if special is not _NOTHING:
         return special
-    if name == "function":
-        return find_object(config["config"], config.get("module"), config.get("registered_name"))
-    kind = find_object(name, config.get("module"), config.get("registered_name"))
+    if name in ("function", "builtin_function_or_method"):
+        return known.find(inner, config.get("module"), config.get("registered_name"), position, function=True)
+    kind = known.find(name, config.get("module"), config.get("registered_name"), position)
     if not hasattr(kind, "from_config"):
-        raise ArgumentTypeError("deserialize_keras_object", need=f"a class with from_config as {name!r}", got=f"{kind!r}")
+        if isinstance(kind, type) or not callable(kind):
+            raise ArgumentTypeError("deserialize_keras_object", need=f"a class with from_config as {name!r}", got=f"{kind!r}")
+        return kind  # a function that the caller gave for a layer that was saved as one
+    if (shared := _made_before(config, name)) is not None:
+        return shared
     value = kind.from_config(inner)
     if config.get("build_config") and hasattr(value, "build_from_config"):
         value.build_from_config(config["build_config"])
-    if config.get("compile_config") and hasattr(value, "compile_from_config"):
+    if config.get("compile_config") and hasattr(value, "compile_from_config") and not _state.without_compile:
         value.compile_from_config(config["compile_config"])
+    if _shared.made is not None and getattr(value, "_shared_in_configs", False):
+        _shared.unmarked[_identity(config, name)] = value
+        if isinstance(config.get("shared_object_id"), int):
+            _shared.made[config["shared_object_id"]] = name, value
     return value
+
+
+def _identity(config: dict[str, Any], name: str) -> tuple:
+    """What two configs of one layer have in common."""
+    inner = config.get("config")
+    own = inner.get("name") if isinstance(inner, dict) else None
+    plain = tuple(sorted((k, repr(v)) for k, v in inner.items() if isinstance(v, (int, float, str)))) if isinstance(inner, dict) else ()
+    return name, config.get("registered_name"), own, plain
+
+
+class _State(threading.local):
+    without_compile = False
+
+
+_state = _State()
+
+
+@contextlib.contextmanager
+def without_compiling() -> Iterator[None]:
+    """Inside, what configs of models say about compiling is left alone."""
+    before, _state.without_compile = _state.without_compile, True
+    try:
+        yield
+    finally:
+        _state.without_compile = before
+
+
+def _made_before(config: dict[str, Any], name: str) -> Any:
+    """The layer that an earlier config of the same file made, if this one says it is the same."""
+    number = config.get("shared_object_id")
+    if number is None or _shared.made is None:
+        return None
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise UnsafeObjectError(f"the config of {name!r}", need="an integer as shared_object_id", got=f"{number!r:.40}", rule="object-shared")
+    other, value = _shared.made.get(number, (name, None))
+    if value is None:  # Keras does not mark the first of several
+        return _shared.unmarked.get(_identity(config, name))
+    if other != name:
+        raise UnsafeObjectError(
+            f"the config of {name!r}", need="one kind of object for each shared_object_id", got=f"{other!r} and {name!r}", rule="object-shared"
+        )
+    return value if getattr(value, "_shared_in_configs", False) else None
 
 
 _NOTHING = object()
 
 
-def _special(name: str, config: dict, inner: Any) -> Any:
+def _special(name: Any, config: dict, inner: Any, position: str) -> Any:
     """Values that JSON has no word for."""
-    if name == "__tuple__":
-        return tuple(deserialize_keras_object(v) for v in config["items"])
-    if name == "__bytes__":
-        return config["value"].encode("latin-1")
-    if name == "__ellipsis__":
-        return ...
-    if name == "__slice__":
-        return slice(*(deserialize_keras_object(inner[k]) for k in ("start", "stop", "step")))
-    if name == "__numpy__":
-        return np.array(inner["value"], dtype=dtypes.numpy_dtype(dtypes.standardize_dtype(inner["dtype"])))
-    if name == "__tensor__":
-        return current().asarray(np.array(inner["value"]), dtypes.standardize_dtype(inner["dtype"]))
-    return _NOTHING
-
-
-@functools.cache
-def _public_package(module: str) -> Any:
-    """The package here that a config means by "keras.layers"; None for modules that are not ours."""
-    parts = module.replace("tf_keras", "keras").replace("tensorflow.keras", "keras").split(".")
-    if parts[0] not in ("keras", "nyala"):
-        return None
-    if parts[1:2] == ["src"]:
-        parts = ["keras", *parts[2:3]]
-    path = ".".join(["nyala", *parts[1:3]]) if len(parts) > 1 else "nyala"
+    if not isinstance(name, str):
+        raise UnsafeObjectError("a config", need="text as class_name", got=f"{name!r:.80}", rule="object-name")
+    if not name.startswith("__"):
+        return _NOTHING
     try:
-        return importlib.import_module(path)
-    except ImportError:
-        return importlib.import_module("nyala." + parts[1]) if len(parts) > 2 and f"nyala.{parts[1]}" in PUBLIC else None
+        if name == "__tuple__":
+            return tuple(revive(v, position) for v in config["items"])
+        if name == "__bytes__":
+            return config["value"].encode("latin-1")
+        if name == "__ellipsis__":
+            return ...
+        if name == "__slice__":
+            return slice(*(revive(inner[k], position) for k in ("start", "stop", "step")))
+        if name == "__numpy__":
+            return np.array(inner["value"], dtype=dtypes.numpy_dtype(dtypes.standardize_dtype(inner["dtype"])))
+        if name == "__tensor__":
+            array = np.array(inner["value"], dtype=dtypes.numpy_dtype(dtypes.standardize_dtype(inner["dtype"])))
+            return current().asarray(array, dtypes.standardize_dtype(inner["dtype"]))
+        if name == "__keras_tensor__":
+            from nyala.core.symbolic import Symbolic
+
+            return Symbolic(inner["shape"], inner["dtype"])
+    except (KeyError, TypeError, AttributeError, ValueError, UnicodeError) as error:
+        raise ArgumentError(f"the config of a {name}", need="its value as it is written", got=f"{str(error)[:80]}") from error
+    what = "the bytes of a lambda, which are code" if name == "__lambda__" else f"{name[:40]!r}"
+    raise UnsafeObjectError(
+        "a config",
+        need="objects that are data",
+        got=what,
+        why="a config holds no code: nothing in a file is ever run",
+        fix="write the function with def, and pass it in custom_objects under the name of its layer"
+        if name == "__lambda__"
+        else "leave it out of the config",
+        rule="object-lambda" if name == "__lambda__" else "object-special",
+    )
 
 
 def find_object(name: str, module: str | None = None, registered_name: str | None = None) -> Any:
-    """The class or function that a config names. Raises LookupFailed with near matches and what to write."""
-    for key in (registered_name, name):
-        if key and (found := get_registered_object(key)) is not None:
-            return found
-    packages = [_public_package(module)] if module and module != "builtins" else []
-    if not any(packages):
-        packages = [
-            importlib.import_module(p)
-            for p in ("nyala.layers", "nyala.models", "nyala.activations", "nyala.losses", "nyala.metrics", "nyala.initializers", "nyala.optimizers")
-        ]
-        if module not in (None, "builtins") and registered_name:
-            packages = []
-    known: list[str] = []
-    for package in filter(None, packages):
-        public = getattr(package, "__all__", [])
-        known += public
-        if name in public:
-            return getattr(package, name)
-    every = {*known, *_registered, *(key for table in _custom.scopes for key in table)}
-    near = difflib.get_close_matches(name, every, n=3)
-    raise LookupFailed(
-        f"the config of {name!r}",
-        need="a class or function that is public, registered or given",
-        got=f"{name!r} from module {module!r}" + (f"; near: {', '.join(near)}" if near else ""),
-        why="a config is data: nothing is imported because a file names it",
-        fix=f"pass custom_objects={{{name!r}: {name}}}, or put @nyala.saving.register_keras_serializable() above its definition",
-    )
+    """The class or function that a config names. Raises UnknownObjectError with near matches and what to write."""
+    return known.find(name, module, registered_name)
 
 
 def from_identifier(identifier: Any, package: str, kind: type | tuple[type, ...] | None, noun: str) -> Any:
@@ -338,9 +432,8 @@ def from_identifier(identifier: Any, package: str, kind: type | tuple[type, ...]
     if isinstance(identifier, dict):
         if "class_name" not in identifier:
             raise ArgumentError(noun, need="a config with 'class_name' and 'config'", got=f"{identifier}")
-        return deserialize_keras_object(
-            {"module": package.replace("nyala", "keras"), **identifier} if identifier.get("module") is None else identifier
-        )
+        with_module = {"module": package.replace("nyala", "keras"), **identifier} if identifier.get("module") is None else identifier
+        return revive(with_module, known.position_of(noun))
     if isinstance(identifier, str):
         found = get_registered_object(identifier)
         module = importlib.import_module(package)

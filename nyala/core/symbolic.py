@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nyala.core import dtypes, names, tree
-from nyala.core.errors import ArgumentError, StateError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError, missing_method
 from nyala.core.op import install_operators
 from nyala.core.variable import Scope
 from nyala.engines import real_engine
@@ -184,7 +184,7 @@ class Operation:
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The mathematics. Subclasses write this."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method call(self, ...)")
+        raise missing_method(self, "call(self, ...)")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if contains_symbolic([args, kwargs]):
@@ -294,7 +294,12 @@ def infer_symbolic(function: Callable, *args: Any, **kwargs: Any) -> Any:
     Code that calls into the array library of the engine itself cannot run on shapes alone: it is then traced by the engine."""
     from nyala.engines.spec import Spec, infer
 
-    to_spec = lambda leaf: Spec(leaf.shape, leaf.dtype) if isinstance(leaf, Symbolic) else leaf  # noqa: E731
+    def to_spec(leaf: Any) -> Any:
+        if isinstance(leaf, Symbolic) and leaf.dtype == "string":
+            fix = "put StringLookup, Hashing or TextVectorization between them"
+            raise ArgumentTypeError("a model", need="a layer that reads strings", got=f"another on {leaf.name!r}, a string input", fix=fix)
+        return Spec(leaf.shape, leaf.dtype) if isinstance(leaf, Symbolic) else leaf
+
     to_symbolic = lambda leaf: Symbolic(leaf.shape, leaf.dtype) if isinstance(leaf, Spec) else leaf  # noqa: E731
     specs = tree.map_structure(to_spec, [list(args), kwargs])
     with Scope():  # what is assigned meanwhile is dropped

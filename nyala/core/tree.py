@@ -12,13 +12,13 @@ from nyala.core.errors import StructureError
 Tree = Any
 
 
-def is_nested(value: Any) -> bool:
-    """Whether value is an inner node.
+def is_nested(structure: Any) -> bool:
+    """Whether structure is an inner node.
 
     >>> is_nested([1]), is_nested("text")
     (True, False)
     """
-    return isinstance(value, (list, tuple, dict))
+    return isinstance(structure, (list, tuple, dict))
 
 
 def _children(value: Any) -> Iterable:
@@ -82,19 +82,19 @@ def flatten_with_path(structure: Tree) -> list[tuple[tuple, Any]]:
     return [((key, *path), leaf) for key, child in zip(keys, _children(structure), strict=True) for path, leaf in flatten_with_path(child)]
 
 
-def map_structure(function: Callable, *structures: Tree, none_is_leaf: bool = True) -> Tree:
-    """function of the leaves at each place of trees of equal structure.
+def map_structure(func: Callable, *structures: Tree, none_is_leaf: bool = True) -> Tree:
+    """func of the leaves at each place of trees of equal structure.
 
     >>> map_structure(lambda a, b: a + b, {"x": [1, 2]}, {"x": [10, 20]})
     {'x': [11, 22]}
     """
     first = structures[0]
     if not is_nested(first):
-        return None if first is None and not none_is_leaf else function(*structures)
+        return None if first is None and not none_is_leaf else func(*structures)
     if len(structures) > 1:
         _same(structures, check_types=False)
     return _rebuild(
-        first, [map_structure(function, *children, none_is_leaf=none_is_leaf) for children in zip(*map(_children, structures), strict=True)]
+        first, [map_structure(func, *children, none_is_leaf=none_is_leaf) for children in zip(*map(_children, structures), strict=True)]
     )
 
 
@@ -109,20 +109,20 @@ def map_shape_structure(func: Callable, structure: Tree) -> Tree:
     return func(structure)
 
 
-def map_structure_up_to(shallow: Tree, function: Callable, *structures: Tree) -> Tree:
-    """function of the subtrees that stand where shallow has its leaves.
+def map_structure_up_to(shallow_structure: Tree, func: Callable, *structures: Tree) -> Tree:
+    """func of the subtrees that stand where shallow_structure has its leaves.
 
     >>> map_structure_up_to([0, 0], len, [[1, 2], [3]])
     [2, 1]
     """
-    if not is_nested(shallow):
-        return function(*structures)
-    _same((shallow, *structures), check_types=False)
+    if not is_nested(shallow_structure):
+        return func(*structures)
+    _same((shallow_structure, *structures), check_types=False)
     return _rebuild(
-        shallow,
+        shallow_structure,
         [
-            map_structure_up_to(*([child, function]), *children)
-            for child, *children in zip(_children(shallow), *map(_children, structures), strict=True)
+            map_structure_up_to(*([child, func]), *children)
+            for child, *children in zip(_children(shallow_structure), *map(_children, structures), strict=True)
         ],
     )
 
@@ -167,17 +167,17 @@ def _same(structures: tuple, check_types: bool) -> None:
             raise StructureError("tree", need=f"two trees of the same structure: here {shown[0]}", got=f"{shown[1]}")
 
 
-def traverse(function: Callable, structure: Tree, top_down: bool = True) -> Tree:
-    """Rebuild a tree: function sees every node and leaf and may return a replacement, None keeps it; top_down: a replaced node is not entered.
+def traverse(func: Callable, structure: Tree, top_down: bool = True) -> Tree:
+    """Rebuild a tree: func sees every node and leaf and may return a replacement, None keeps it; top_down: a replaced node is not entered.
 
     >>> traverse(lambda x: x + 1 if isinstance(x, int) else None, [1, {"a": 2}])
     [2, {'a': 3}]
     """
-    if top_down and (replaced := function(structure)) is not None:
+    if top_down and (replaced := func(structure)) is not None:
         return _unmark(replaced)
     if is_nested(structure):
-        structure = _rebuild(structure, [traverse(function, child, top_down) for child in _children(structure)])
-    if not top_down and (replaced := function(structure)) is not None:
+        structure = _rebuild(structure, [traverse(func, child, top_down) for child in _children(structure)])
+    if not top_down and (replaced := func(structure)) is not None:
         return _unmark(replaced)
     return structure
 

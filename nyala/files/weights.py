@@ -1,85 +1,170 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Weights as .npz files: NumPy arrays in a zip, numbers only, never objects. Written beside the target and renamed, so a half file is never seen."""
+"""Weights of a model to a file and back, in the format that the suffix says when writing, and the first bytes say when reading.
+
+    .weights.h5 and anything else   HDF5 as Keras 3 lays it out     .weights.json   the same in shards
+    .h5 .hdf5                       HDF5 as Keras 1 and 2 did       .npz .safetensors
+
+Start at save_weights and load_weights.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
-import secrets
-import zipfile
-import zlib
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
+from nyala.core.errors import ArgumentError, StateError
+from nyala.files import hdf5, keras_v3, npz, safetensors
+from nyala.files.errors import CorruptFileError
+from nyala.files.loading import Report, Stored, named, plan
+from nyala.files.places import places
+from nyala.files.stores import own_arrays, reading_shards, stored_in, sum_of, with_sum, write_shards, write_tree
 
-from nyala.core.dtypes import FLOAT8, numpy_dtype
-from nyala.core.errors import ArgumentError, ShapeError
-
-BEYOND_NUMPY = ("bfloat16", *FLOAT8)  # stored as the unsigned integers of their bits
-
-
-def save_weights(model: Any, filepath: Any, overwrite: bool = True) -> None:
-    """Write the weights of a model, in order, as arrays named "<number>:<path>"."""
-    path = _checked(filepath)
-    if not overwrite and path.exists():
-        raise ArgumentError("save_weights(filepath)", need="a path where no file is", got=str(path), fix="pass overwrite=True, or another path")
-    arrays = {}
-    for i, weight in enumerate(model.weights):
-        array = weight.numpy()
-        arrays[f"{i}:{weight.path}:{weight._dtype}"] = array.view(f"uint{8 * array.dtype.itemsize}") if weight._dtype in BEYOND_NUMPY else array
-    write_npz(path, arrays)
+LEGACY = (".h5", ".hdf5", ".hdf")
 
 
-def write_npz(path: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write arrays to path: all of them or, if anything fails, nothing."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("xb") as file:
-            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]  its stub counts arrays as allow_pickle
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False) -> None:
-    """Set the weights of a model from a file that save_weights wrote: all of them or, if one does not fit, none.
-
-    skip_mismatch leaves weights alone whose stored shape differs."""
-    path = _checked(filepath)
-    where = f"load_weights({str(path)!r})"
-    if not path.is_file():
-        raise ArgumentError(where, need="a file", got="a folder" if path.is_dir() else "nothing at that path")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            stored = [(name.split(":", 1)[1].rpartition(":"), archive[name]) for name in sorted(archive.files, key=lambda n: int(n.split(":", 1)[0]))]
-    except (ValueError, TypeError, OSError, LookupError, EOFError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
-        raise ArgumentError(where, need="weights as save_weights writes them", got=f"a file that cannot be read as such ({error})") from error
-    weights = model.weights
-    if len(stored) != len(weights):
-        raise ArgumentError(
-            where,
-            need=f"{len(weights)} weights",
-            got=f"{len(stored)} in the file",
-            why="" if model.built else "the model is not built yet",
-            fix="use the architecture with which they were saved",
-        )
-    plan = []
-    for weight, ((path_in_file, _, dtype), array) in zip(weights, stored, strict=True):
-        if array.shape == weight.shape:
-            plan.append((weight, array.view(numpy_dtype(dtype)) if dtype in BEYOND_NUMPY else array))
-        elif not skip_mismatch:
-            raise ShapeError(
-                where, need=f"shape {weight.shape} for {weight.path!r}", got=f"{array.shape}, stored as {path_in_file!r}", fix="no weight was changed"
-            )
-    for weight, array in plan:
-        weight.assign(array)
-
-
-def _checked(filepath: Any) -> pathlib.Path:
+def save_weights(model: Any, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+    """Write the weights of a model and, if it is compiled, the state of its optimizer."""
     path = pathlib.Path(os.fspath(filepath))
-    if path.suffix != ".npz":
-        raise ArgumentError("the path of a weights file", need="the suffix .npz", got=repr(str(path)), fix="change the suffix")
-    return path
+    if max_shard_size is not None:
+        if not isinstance(max_shard_size, (int, float)) or isinstance(max_shard_size, bool) or max_shard_size <= 0:
+            raise ArgumentError("save_weights(max_shard_size)", need="gigabytes, above 0", got=repr(max_shard_size))
+        if not path.name.endswith((".weights.h5", ".weights.json")):
+            fix = "the file of that name is the index of the shards beside it"
+            raise ArgumentError("save_weights(max_shard_size)", need="a path that ends in .weights.json", got=repr(str(path)), fix=fix)
+        path = path.with_name(path.name.removesuffix(".weights.h5").removesuffix(".weights.json") + ".weights.json")
+    check_target("save_weights(filepath)", path, overwrite)
+    if not model.built:
+        raise StateError(
+            f"save_weights of {model.name!r}", need="a built model", got="one without weights yet", fix="call it once, or build(input_shape)"
+        )
+    if path.name.endswith(".weights.json"):
+        write_shards(path, places(model), 1 << 20 if max_shard_size is None else max_shard_size)
+    elif path.suffix == ".npz":
+        npz.save_npz(model, path)
+    elif path.suffix == ".safetensors":
+        arrays = {_joined(place, key): array for place, target in places(model) for key, array in own_arrays(target).items()}
+        safetensors.write(path, arrays, {"format": "nyala", "sha256": sum_of(arrays)})
+    elif path.suffix in LEGACY and not path.name.endswith(".weights" + path.suffix):
+        from nyala.files.legacy_hdf5 import save_weights_hdf5
+
+        save_weights_hdf5(model, path)
+    else:
+        with hdf5.writing(path) as root:
+            write_tree(root, places(model), sums=True)
+
+
+def check_target(where: str, path: pathlib.Path, overwrite: bool) -> None:
+    """Raise before any work if a file cannot be written at path."""
+    if path.is_dir() and where.startswith("save_weights"):
+        raise ArgumentError(where, need="the path of a file", got=f"the folder {str(path)!r}", fix="add a name, as model.weights.h5")
+    if not path.absolute().parent.is_dir():
+        raise ArgumentError(where, need="a path in a folder that exists", got=repr(str(path)), fix=f"make {str(path.parent)!r} first")
+    if not overwrite and path.exists():
+        raise ArgumentError(where, need="a path where no file is", got=str(path), fix="pass overwrite=True, or another path")
+
+
+def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False) -> Report | None:
+    """Set the weights of a model from a file of any of the formats, or from a whole model: all of them or, if one does not fit, none.
+
+    Args:
+        model: with the architecture that was saved.
+        filepath: of the file, or an open binary file.
+        skip_mismatch: take what fits, and leave the rest as it is.
+        by_name: for files of Keras 1 and 2: find layers by their names instead of their order.
+    Returns: what was loaded, for formats that name their arrays.
+    """
+    where = f"load_weights({os.fspath(filepath)!r})" if not hasattr(filepath, "read") else "load_weights(file)"
+    kind = kind_of(filepath, where)
+    if kind == "hdf5":
+        with hdf5.reading(filepath, where) as root:
+            if is_legacy(root):
+                kind = "legacy"
+            elif by_name:
+                raise _by_name(where)
+            else:
+                return _set(model, stored_in(root), skip_mismatch, where)
+    if kind == "legacy":
+        from nyala.files.legacy_hdf5 import load_weights_hdf5
+
+        return load_weights_hdf5(model, filepath, by_name, skip_mismatch)
+    if by_name:
+        raise _by_name(where)
+    if kind == "npz":
+        return npz.load_npz(model, filepath, skip_mismatch, where)
+    if kind == "safetensors":
+        with safetensors.reading(filepath, where) as (arrays, metadata):
+            stored: Stored = {}
+            for name, source in with_sum(arrays, metadata.get("sha256"), where).items():
+                front, _, key = name.rpartition("/")
+                stored.setdefault(front.removesuffix("vars").rstrip("/"), {})[key] = source
+            return _set(model, stored, skip_mismatch, where)
+    if kind == "shards":
+        with reading_shards(pathlib.Path(os.fspath(filepath)), where) as stored:
+            return _set(model, stored, skip_mismatch, where)
+    with keras_v3.opening(filepath, where) as opened, opened.stored() as stored:
+        return _set(model, stored, skip_mismatch, where)
+
+
+def _set(model: Any, stored: Stored, skip_mismatch: bool, where: str) -> Report:
+    planned = plan([place for place in places(model) if not place.path.startswith("optimizer")], stored, where)
+    planned.check(skip_mismatch)
+    with named(where):
+        planned.carry_out()
+    if getattr(model, "compiled", False) and not skip_mismatch and model.built:
+        keras_v3.load_optimizer(model, stored, where)
+    return planned.report
+
+
+def _by_name(where: str) -> ArgumentError:
+    return ArgumentError(where, need="by_name=False for this file", got="by_name=True", why="only files of Keras 1 and 2 go by the names of layers")
+
+
+def is_legacy(root: hdf5.Group) -> bool:
+    """Whether an HDF5 file is laid out as by Keras 1 and 2, or by Keras 3 for .h5."""
+    return bool({"layer_names", "layer_names0", "nb_layers", "model_config"} & set(root.attributes)) or "model_weights" in root.groups
+
+
+def kind_of(source: Any, where: str) -> str:
+    """What a file is, by its first bytes: "hdf5", "keras", "npz", "safetensors", "shards" or "json"; a folder is "folder" or "savedmodel"."""
+    if not hasattr(source, "read"):
+        path = pathlib.Path(os.fspath(source))
+        if not str(source).strip():
+            raise ArgumentError(where, need="a path", got="an empty one")
+        if path.is_dir():
+            return "savedmodel" if (path / "saved_model.pb").is_file() else "folder"
+    with _start(source, where) as head:
+        if head.startswith(hdf5.SIGNATURE):
+            return "hdf5"
+        if head.startswith(b"PK"):
+            return "npz" if b".npy" in head else "keras"
+        if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100 << 20:
+            return "safetensors"
+        if head.lstrip().startswith(b"{"):
+            return "shards" if b"weight_map" in head or str(source).endswith(".weights.json") else "json"
+    raise CorruptFileError(
+        where,
+        need="a file of a model or of weights",
+        got="an empty file" if not head else f"one that begins with {head[:8]!r}",
+        why="it is none of HDF5, zip, safetensors and JSON",
+        fix="get the file again",
+        rule="file-unknown",
+    )
+
+
+@contextlib.contextmanager
+def _start(source: Any, where: str) -> Iterator[bytes]:
+    try:
+        with hdf5.open_regular(source, where) as file:
+            file.seek(0)
+            head = file.read(4096)
+            file.seek(0)
+    except CorruptFileError as error:
+        raise ArgumentError(where, need="a file", got="nothing at that path") from error
+    yield head
+
+
+def _joined(path: str, key: str) -> str:
+    return f"{path}/vars/{key}" if path else f"vars/{key}"

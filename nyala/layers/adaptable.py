@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nyala import lora
+from nyala.core.errors import missing_method
 from nyala.core.names import name_scope
 from nyala.core.variable import Variable
 from nyala.engines.protocol import Tensor
@@ -68,12 +69,9 @@ class Adaptable(Layer):
         """At the end of build: quantize if the dtype policy says so, and add low-rank weights if the constructor did."""
         mode = self.dtype_policy.quantization_mode
         if mode is not None:
-            from nyala.quantizers.configs import Int4QuantizationConfig, resolve
+            from nyala.quantizers.configs import resolve, usual
 
-            given = self.quantization_config
-            if given is None and mode == "int4":
-                given = Int4QuantizationConfig(block_size=getattr(self.dtype_policy, "block_size", None))
-            config = resolve(f"{type(self).__name__} {self.name!r}", mode, given, self._modes)
+            config = resolve(f"{type(self).__name__} {self.name!r}", mode, self.quantization_config or usual(self.dtype_policy), self._modes)
             self.quantized_build(self.full_shape, mode, config)
         if self.lora_rank is not None:
             self.enable_lora(self.lora_rank, self.lora_alpha)
@@ -138,7 +136,7 @@ class Quantizable(Adaptable):
 
     def layouts(self) -> dict[str, Any]:
         """The Layout of each weight that is quantized, by name."""
-        raise NotImplementedError
+        raise missing_method(self, "layouts(self)")
 
     def quantize(self, mode: str | None = None, type_check: bool = True, config: Any = None) -> None:
         """Keep the main weight in few bits from now on; its floats are gone.
@@ -153,7 +151,7 @@ class Quantizable(Adaptable):
 
         quantize(self, mode, type_check, config, self._modes)
 
-    def quantized_build(self, kernel_shape: Any, mode: str, config: Any = None) -> None:
+    def quantized_build(self, kernel_shape: Any, mode: str, config: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  Keras's names
         """Make the weights of this mode from the float ones."""
         from nyala.quantizers.configs import resolve
         from nyala.quantizers.layers import add_float8_state, fold
@@ -188,11 +186,11 @@ class Quantizable(Adaptable):
 
     def product(self, inputs: Tensor, kernel: Any) -> Tensor:
         """Inputs and kernel, multiplied."""
-        raise NotImplementedError
+        raise missing_method(self, "product(self, inputs, kernel)")
 
     def finish(self, x: Tensor) -> Tensor:
         """What follows the product."""
-        raise NotImplementedError
+        raise missing_method(self, "finish(self, x)")
 
 
 __all__ = ["Adaptable", "Quantizable", "main_weight"]

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import codecs
+import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +43,10 @@ def as_sizes(where: str, value: Any, rank: int, minimum: int = 1) -> tuple[int, 
 
 
 def as_choice(where: str, value: Any, choices: Sequence[str], fix: str = "") -> str:
-    """One of a few names."""
+    """One of a few names; of an unknown one near matches are shown."""
     if value not in choices:
+        near = difflib.get_close_matches(str(value), [choice for choice in choices if isinstance(choice, str)], n=1)
+        fix = f"did you mean {near[0]!r}?" if near and not fix else fix
         raise ArgumentError(where, need="one of " + ", ".join(map(repr, choices)), got=repr(value), fix=fix)
     return value
 
@@ -52,6 +56,23 @@ def as_fraction(where: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value <= 1:
         raise ArgumentError(where, need="a number from 0 to 1", got=repr(value))
     return value  # pyright: ignore[reportReturnType]  # a NumPy number stays one
+
+
+def as_number(where: str, value: Any, minimum: float | None = None) -> float:
+    """A number, with a minimum not below it."""
+    least = "" if minimum is None else f" from {minimum}"
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or (minimum is not None and not value >= minimum):
+        raise ArgumentError(where, need=f"a number{least}", got=repr(value))
+    return value  # pyright: ignore[reportReturnType]  # as in as_fraction
+
+
+def as_encoding(where: str, value: Any) -> str:
+    """The name of a text encoding that Python knows."""
+    try:
+        codecs.lookup(value)
+    except (LookupError, TypeError):
+        raise ArgumentError(where, need="a text encoding", got=repr(value), fix='"utf-8" is the usual one') from None
+    return value
 
 
 def refuse(where: str, fix: str, **arguments: Any) -> None:

@@ -23,6 +23,7 @@ FILES = {
     "core.wrapper": ("Wrapper",),
     "core.torch_module_wrapper": ("TorchModuleWrapper",),
     "core.jax_layer": ("FlaxLayer", "JaxLayer"),
+    "core.tfsm_layer": ("TFSMLayer",),
     "activations.activation": ("Activation",),
     "activations.thresholded_relu": ("ThresholdedReLU",),
     "activations.layers": ("ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"),

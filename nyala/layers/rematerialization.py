@@ -12,10 +12,10 @@ from nyala.core.transforms import discover, remat
 from nyala.engines import current
 
 if TYPE_CHECKING:
-    from nyala.layers.layer import Layer
+    from nyala.layers.calling import Calling
 
 
-def rematerialized(layer: Layer, call: Callable, args: tuple, kwargs: dict[str, Any]) -> Callable:
+def rematerialized(layer: Calling, call: Callable, args: tuple, kwargs: dict[str, Any]) -> Callable:
     """`call` of the layer, changed as the scope that the layer was made in says; the arguments are those it will get."""
     scope = layer._remat
     if scope is None or (scope.mode == "list_of_layers" and layer.name not in scope.layer_names):
@@ -38,7 +38,7 @@ def _with_activation(layer: Any, call: Callable) -> Callable:
     return run
 
 
-def _size_of_outputs(layer: Layer, call: Callable, args: tuple, kwargs: dict[str, Any]) -> int:
+def _size_of_outputs(layer: Calling, call: Callable, args: tuple, kwargs: dict[str, Any]) -> int:
     from nyala.engines.spec import Spec
 
     here = current()
@@ -49,9 +49,9 @@ def _size_of_outputs(layer: Layer, call: Callable, args: tuple, kwargs: dict[str
     return sum(math.prod(leaf.shape) for leaf in tree.flatten(outputs) if hasattr(leaf, "shape"))
 
 
-def _whole(layer: Layer, call: Callable) -> Callable:
+def _whole(layer: Calling, call: Callable) -> Callable:
     """The call under remat; the second run sees the flags of the first."""
-    from nyala.layers.layer import context
+    from nyala.layers.calling import context
 
     training, root = context.training, context.root
 
@@ -72,7 +72,7 @@ def _whole(layer: Layer, call: Callable) -> Callable:
     return run
 
 
-def _with_losses(layer: Layer, call: Callable) -> Callable:
+def _with_losses(layer: Calling, call: Callable) -> Callable:
     """The call, which returns what add_loss collected meanwhile, layer by layer, beside its outputs, and leaves none of it behind."""
     layers = list(layer._flatten_layers())
 

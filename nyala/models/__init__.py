@@ -10,6 +10,8 @@ __getattr__, __dir__, __all__ = lazy(
         "Model": "nyala.models.model:",
         "Sequential": "nyala.models.sequential:",
         "clone_model": "nyala.models.cloning:",
+        "load_model": "nyala.saving.models:",
         "model_from_json": "nyala.models.serialization:",
+        "save_model": "nyala.saving.models:",
     },
 )

@@ -7,13 +7,14 @@ from typing import Any
 
 from nyala.core import dtypes, tree
 from nyala.core.errors import ArgumentError, ShapeError, StructureError
-from nyala.core.masks import set_mask
+from nyala.core.masks import carry_mask, set_mask
 from nyala.core.op import convert
 from nyala.core.symbolic import Operation, Symbolic
 from nyala.engines import current
 from nyala.layers.layer import Layer
 from nyala.models.graph import Graph
 from nyala.models.model import Model
+from nyala.models.strings import HostPart, in_places, on_host
 
 
 class Function(Operation):
@@ -61,6 +62,7 @@ class Functional(Model):
                 f"Model {self.name!r}", need="layers with names that differ", got=f"{twice} more than once", fix="pass name= to these layers"
             )
         self.built = True
+        self._host_part = HostPart(self.graph, self.input_names, f"Model {self.name!r}") if _reads_strings(self.inputs) else None
 
     def _check_ends(self, inputs: Any, outputs: Any) -> None:
         for what, structure in (("inputs", inputs), ("outputs", outputs)):
@@ -113,7 +115,29 @@ class Functional(Model):
     def build(self, input_shape: Any) -> None:
         """Nothing to do: the graph is built."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_host_part": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._host_part = HostPart(self.graph, self.input_names, f"Model {self.name!r}") if _reads_strings(self.inputs) else None
+
+    def _on_host(self, x: Any, batches: bool = False) -> Any:
+        return x if self._host_part is None else on_host(x, self._encoded, batches)
+
+    def _encoded(self, inputs: Any) -> Any:
+        """Strings among the inputs as numbers, by the names of the layers that read them."""
+        part: Any = self._host_part
+        if isinstance(inputs, dict) and set(inputs) == set(part.numbers):
+            return inputs
+        return part.encode(in_places(inputs, self._inputs_struct, self.input_names, part.where))
+
+    def _run(self, args: tuple, kwargs: dict) -> Any:
+        return super()._run(args if self._host_part is None or not args else (self._encoded(args[0]), *args[1:]), kwargs)
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if self._host_part is not None:
+            return tree.pack_sequence_as(self._outputs_struct, self._host_part.run(inputs, self._fit))
         values = self._bind(inputs)
         if mask is not None:
             for value, given in zip(values, tree.flatten(mask), strict=False):
@@ -126,14 +150,12 @@ class Functional(Model):
     def _bind(self, inputs: Any) -> list[Any]:
         """Tensors in the order of the inputs: dicts by name, lists by position; then checked and fitted one by one."""
         names = self.input_names
-        if isinstance(self._inputs_struct, dict) and isinstance(inputs, dict):
-            given = tree.flatten(self._matching(self._inputs_struct, inputs, ""))
-        elif isinstance(inputs, dict):
+        if isinstance(inputs, dict) and not isinstance(self._inputs_struct, dict):
             if set(inputs) != set(names):
                 raise self._unnamed(names, inputs, "")
             given = [inputs[name] for name in names]
         else:
-            given = tree.flatten(inputs)
+            given = tree.flatten(self._matching(self._inputs_struct, inputs, ""))
         if len(given) != len(names):
             raise StructureError(
                 f"Model {self.name!r}", need=f"{len(names)} input{'s' * (len(names) > 1)} {names}", got=f"{len(given)}", fix=self._order_hint()
@@ -141,20 +163,34 @@ class Functional(Model):
         return [self._fit(value, tensor) for value, tensor in zip(given, self.inputs, strict=True)]
 
     def _matching(self, expected: Any, given: Any, where: str) -> Any:
-        """What was given in the places of the inputs: of a dict the keys that the model has, others are left out."""
+        """What was given in the places of the inputs: of a dict the keys that the model has, others are left out; a list for a dict where both
+        orders of its keys, as written and sorted, agree."""
+        if isinstance(expected, dict) and isinstance(given, (list, tuple)) and len(given) == len(expected) and list(expected) == sorted(expected):
+            given = dict(zip(expected, given, strict=True))
         if isinstance(expected, dict):
             if not isinstance(given, dict) or any(key not in given for key in expected):
-                raise self._unnamed(sorted(expected), given, where)
+                raise self._unnamed(list(expected), given, where)
             return {key: self._matching(value, given[key], f"{where}[{key!r}]") for key, value in expected.items()}
         if isinstance(expected, (list, tuple)) and isinstance(given, (list, tuple)) and len(given) == len(expected):
             return [self._matching(e, g, f"{where}[{i}]") for i, (e, g) in enumerate(zip(expected, given, strict=True))]
+        if isinstance(given, dict):
+            inside = [_input_name(tensor) for tensor in tree.flatten(expected)]
+            if set(given) != set(inside):
+                raise self._unnamed(inside, given, where)
+            return [given[name] for name in inside]
         return given
 
     def _unnamed(self, names: list[str], given: Any, where: str) -> StructureError:
         got = f"{list(given)}" if isinstance(given, dict) else type(given).__name__
         missing = [name for name in names if name not in given] if isinstance(given, dict) else []
         why = "dicts are bound by name" + (f", and {', '.join(map(repr, missing))} {'is' if len(missing) == 1 else 'are'} missing" if missing else "")
-        return StructureError(f"Model {self.name!r}", need=f"inputs{where} named {names}", got=got, why=why, fix="rename the keys to these")
+        return StructureError(
+            f"Model {self.name!r}",
+            need=f"inputs{where} named {names}",
+            got=got,
+            why=why,
+            fix="rename the keys to these" if isinstance(given, dict) else "pass a dict with these keys",
+        )
 
     def _order_hint(self) -> str:
         return f"pass them in the order {self.input_names}, or in a dict by these names" if len(self.inputs) > 1 else ""
@@ -170,7 +206,7 @@ class Functional(Model):
                     fix="pass it, or declare nyala.Input(..., optional=True)",
                 )
             return None
-        value = convert(value)
+        given = value = convert(value)
         shape, wanted = tuple(value.shape), tensor.shape
         if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
             value = current().reshape(value, (*shape, 1))
@@ -183,7 +219,7 @@ class Functional(Model):
         target = current().canonical_dtype(tensor.dtype)
         if dtype == target or (dtypes.is_float(dtype) and dtypes.is_float(target)):  # layers cast floats to the dtype they compute in
             return value
-        return current().cast(value, target)
+        return carry_mask(given, current().cast(value, target))
 
     def get_build_config(self) -> dict[str, Any]:
         return {"input_shape": None}
@@ -200,6 +236,10 @@ class Functional(Model):
         from nyala.models.serialization import functional_from_config
 
         return functional_from_config(cls, config, custom_objects)
+
+
+def _reads_strings(inputs: list[Symbolic]) -> bool:
+    return any(tensor.dtype == "string" for tensor in inputs)
 
 
 def _input_name(tensor: Symbolic) -> str:

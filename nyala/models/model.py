@@ -87,13 +87,13 @@ class Model(Trainer, Layer):
         """Make the weights for inputs of this shape (or tree of shapes), by running `call` on shapes."""
         from nyala.core import tree
         from nyala.core.symbolic import Symbolic, infer_symbolic
-        from nyala.layers.layer import _shape_places
+        from nyala.layers.shapes import shape_places
 
         if type(self) is Model or self.built:
             self.built = True
             return
         shapes = tuple(input_shape) if is_shape(input_shape) else input_shape
-        inputs = tree.map_structure_up_to(_shape_places(shapes), lambda shape: Symbolic(shape, self.compute_dtype), shapes)
+        inputs = tree.map_structure_up_to(shape_places(shapes), lambda shape: Symbolic(shape, self.compute_dtype), shapes)
         self.built = True
         try:
             infer_symbolic(lambda x: self.call(x), inputs)
@@ -139,17 +139,36 @@ class Model(Trainer, Layer):
 
         return json.dumps(serialize_keras_object(self), **kwargs)
 
-    def save_weights(self, filepath: Any, overwrite: bool = True) -> None:
-        """Write the weights to an .npz file."""
+    def save(self, filepath: Any, overwrite: bool = True, zipped: bool | None = None, **kwargs: Any) -> None:
+        """Write the whole model: see nyala.saving.save_model."""
+        from nyala.saving.models import save_model
+
+        save_model(self, filepath, overwrite, zipped, **kwargs)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: float | None = None) -> None:
+        """Write the weights and, if the model is compiled, the state of the optimizer.
+
+        Args:
+            filepath: ".npz" and ".safetensors" write those formats, ".h5" that of Keras 1 and 2, everything else that of Keras 3, ".weights.h5".
+            overwrite: False refuses if something is there.
+            max_shard_size: gigabytes of a file; the weights go to several files beside an index, "<name>.weights.json".
+        """
         from nyala.files.weights import save_weights
 
-        save_weights(self, filepath, overwrite)
+        save_weights(self, filepath, overwrite, max_shard_size)
 
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
-        """Read the weights from an .npz file that save_weights wrote; nothing is changed unless all fit."""
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, by_name: bool = False) -> Any:
+        """Set the weights from a file of any of these formats, or from that of a whole model; nothing is changed unless all fit.
+
+        Args:
+            filepath: of the file.
+            skip_mismatch: take what fits, and leave the rest as it is.
+            by_name: for files of Keras 1 and 2: find layers by their names instead of their order.
+        Returns: what was loaded, for formats that name their arrays.
+        """
         from nyala.files.weights import load_weights
 
-        load_weights(self, filepath, skip_mismatch)
+        return load_weights(self, filepath, skip_mismatch, by_name)
 
     def quantize(self, mode: str | None = None, config: Any = None, filters: Any = None, type_check: bool = True) -> None:  # type: ignore[override]
         """Keep the weights of the layers below in few bits from now on: of those that can, Dense, EinsumDense and the embeddings.
@@ -168,6 +187,21 @@ class Model(Trainer, Layer):
     def get_quantization_layer_structure(self, mode: str | None = None) -> dict[str, Any] | None:
         """Which layers come before the blocks of a model, and which make them up, for modes that calibrate; None: such modes are not supported."""
         return None
+
+    def export(
+        self, filepath: Any, format: str = "tf_saved_model", verbose: bool | None = None, input_signature: Any = None, **kwargs: Any
+    ) -> None:
+        """Write the model for inference, in a form that runs without Nyala; see nyala.export.export_model.
+
+        Args:
+            filepath: where.
+            format: "tf_saved_model", a folder that TensorFlow loads; its endpoint is "serve".
+            verbose: False prints nothing.
+            input_signature: an InputSpec for each input, by default those the model was made for.
+        """
+        from nyala.export import export_model
+
+        export_model(self, filepath, format, verbose, input_signature, **kwargs)
 
     def reset_states(self) -> None:
         """Set the states of stateful recurrent layers to zero."""

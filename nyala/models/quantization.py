@@ -33,7 +33,7 @@ def quantize(model: Any, mode: str | None, config: Any, filters: Any, type_check
         model._forget_programs()
 
 
-def _chooser(filters: Any) -> Callable[[Any], bool]:
+def _chooser(filters: Any) -> Callable[[Any], Any]:
     """Whether a layer is meant: by a pattern found in its name, one of several, or a function of the layer."""
     if filters is None:
         return lambda layer: True

@@ -12,8 +12,10 @@ from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
 from nyala.core.symbolic import Symbolic
 from nyala.layers.core.input_layer import Input, InputLayer
 from nyala.layers.layer import Layer, is_shape, shapes_of
+from nyala.layers.preprocessing.host import HostLayer, as_array
 from nyala.models.graph import known_node
 from nyala.models.model import Model
+from nyala.models.strings import as_host, holds_text, on_host
 
 
 class Sequential(Model):
@@ -29,6 +31,8 @@ class Sequential(Model):
     >>> model.output_shape, model.count_params()
     ((None, 1), 19)
     """
+
+    _text_end: str | None = None  # the layer on the host whose answers go into the compiled part
 
     def __init__(self, layers: Sequence[Any] | None = None, trainable: bool = True, name: str | None = None) -> None:
         Layer.__init__(self, trainable=trainable, name=name)
@@ -127,17 +131,42 @@ class Sequential(Model):
         if not self.layers:
             raise StateError(f"Sequential {self.name!r}", need="at least one layer", got="none", fix="add layers first")
         if not self._tensors:
-            first: Any = Input(batch_shape=tuple(input_shape), dtype=_input_dtype(self._chain[0]))
-            self._chain.insert(0, first.node.operation)
+            self._begin(Input(batch_shape=tuple(input_shape), dtype=_input_dtype(self._chain[0])))
+        self._extend_tensors()
+
+    def _begin(self, first: Any) -> None:
+        """Put the Input in front of the layers."""
+        self._chain.insert(0, first.node.operation)
         self._extend_tensors()
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        x = inputs
-        for layer in self.layers:
+        x, layers = inputs, self.layers
+        if self._text_end is not None and isinstance(inputs, dict) and list(inputs) == [self._text_end]:  # strings that were encoded on the host
+            x, layers = inputs[self._text_end], layers[[layer.name for layer in layers].index(self._text_end) + 1 :]
+        for layer in layers:
             x = layer(x)
         return x
 
+    def _on_host(self, x: Any, batches: bool = False) -> Any:
+        return on_host(x, self._encoded, batches) if self.layers and isinstance(self.layers[0], HostLayer) else x
+
+    def _encoded(self, inputs: Any) -> Any:
+        """Strings as what the first layers make of them, by the name of the last of these; anything else as it is."""
+        if not holds_text(inputs):
+            return inputs
+        x: Any = as_array(inputs, f"Sequential {self.name!r}")
+        if not self._tensors:
+            self._begin(Input(batch_shape=(None, *x.shape[1:]), dtype="string"))
+        for layer in self.layers:
+            x = as_host(layer(x))
+            if not holds_text(x):
+                self._text_end = layer.name
+                return {layer.name: x}
+        return x
+
     def _run(self, args: tuple, kwargs: dict) -> Any:
+        if args and self.layers and isinstance(self.layers[0], HostLayer):
+            args = (self._encoded(args[0]), *args[1:])
         if args and isinstance(args[0], (list, tuple)) and len(args[0]) == 1 and hasattr(args[0][0], "shape"):
             args = (args[0][0], *args[1:])
         return super()._run(args, kwargs)

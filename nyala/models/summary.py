@@ -40,7 +40,7 @@ def print_summary(
         side: Any = {"Param #": "right", "Trainable": "center"}.get(title, "left")
         table.add_column(title, width=width, justify=side)
     for depth, layer in rows:
-        cells = [f"{'   ' * depth}{'└ ' * (depth > 0)}{layer.name} ({_kind(layer)})", _shape(layer, shapes), _params(layer)]
+        cells = [f"{'   ' * depth}{'└ ' * (depth > 0)}{layer.name} ({kind_of(layer)})", _shape(layer, shapes), _params(layer)]
         cells += [_connections(layer, model) if depth == 0 else "-"] if connected else []
         cells += [("Y" if layer.trainable else "N") if getattr(layer, "weights", None) else "-"] if show_trainable else []
         table.add_row(*map(escape, cells))
@@ -77,13 +77,13 @@ def _rows(model: Any, expand: bool, layer_range: Sequence[str] | None, depth: in
     """(depth, layer) for each row."""
     graph = getattr(model, "graph", None)
     layers = graph.operations if graph else [layer for layer in model.layers if not isinstance(layer, InputLayer)]
-    for layer in layers[_part(layers, layer_range)]:
+    for layer in layers[layer_slice(layers, layer_range)]:
         yield depth, layer
         if expand and isinstance(getattr(layer, "layers", None), list):
             yield from _rows(layer, True, None, depth + 1)
 
 
-def _part(layers: Sequence[Layer], layer_range: Sequence[str] | None) -> slice:
+def layer_slice(layers: Sequence[Layer], layer_range: Sequence[str] | None) -> slice:
     """Which layers to show, from the names or patterns of the first and the last."""
     if not layer_range:
         return slice(None)
@@ -118,7 +118,7 @@ def _shape_leaves(shapes: Any) -> list:
 def _shapes_of_subclass(model: Any) -> dict[int, Any]:
     """Output shapes of the layers of a subclassed model, from running `call` on shapes with a note at each layer."""
     from nyala.core.symbolic import infer_symbolic
-    from nyala.layers.layer import _shape_places, shapes_of
+    from nyala.layers.shapes import shape_places, shapes_of
 
     built = getattr(model, "_build_shapes", None)
     if hasattr(model, "graph") or hasattr(model, "_chain") or not model.built or not built:
@@ -137,8 +137,8 @@ def _shapes_of_subclass(model: Any) -> dict[int, Any]:
         return run
 
     shape = built["input_shape"] if "input_shape" in built else next(iter(built.values()))
-    shape = tree.map_structure_up_to(_shape_places(shape), lambda s: (None, *tuple(s)[1:]) if s else s, shape)
-    inputs = tree.map_structure_up_to(_shape_places(shape), lambda s: Symbolic(s, model.compute_dtype), shape)
+    shape = tree.map_structure_up_to(shape_places(shape), lambda s: (None, *tuple(s)[1:]) if s else s, shape)
+    inputs = tree.map_structure_up_to(shape_places(shape), lambda s: Symbolic(s, model.compute_dtype), shape)
     try:
         for layer in layers:
             layer.__dict__["_run"] = noting(layer)
@@ -151,7 +151,7 @@ def _shapes_of_subclass(model: Any) -> dict[int, Any]:
     return found
 
 
-def _kind(layer: Any) -> str:
+def kind_of(layer: Any) -> str:
     return "".join(word.capitalize() for word in layer.op.__name__.split("_")) if isinstance(layer, Function) else type(layer).__name__
 
 

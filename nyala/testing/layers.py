@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,13 +26,17 @@ Arrays = Any  # a tree of NumPy arrays
 
 
 def installed_engines() -> list[Engine]:
-    """The engines that can compute values here, numpy first."""
+    """The engines that can compute values here, numpy first.
+
+    NYALA_TEST_ENGINES="numpy,torch" in the environment names those that are wanted: others are left out, and one that is missing is an error."""
+    wanted = [name.strip() for name in os.environ.get("NYALA_TEST_ENGINES", "").split(",") if name.strip()]
     found = []
-    for name in available_engines():
+    for name in wanted or available_engines():
         try:
             found.append(get_engine(name))
         except ImportError:
-            continue
+            if wanted:
+                raise
     return sorted((e for e in found if not e.abstract), key=lambda e: (e.name != "numpy", e.name))
 
 

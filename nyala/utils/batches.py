@@ -51,6 +51,7 @@ class Dataset:
         self._loads, self._length, self._finish, self.batched = loads, length, finish, batched
         self._samples: tuple[Dataset, int] | None = None  # what was batched, by how many
         self._epochs = 0
+        self._seeds: list[list[int]] = []  # a cell for each shuffling, shared with what this was made from
         self._ahead = AHEAD
         self.class_names: list[str] | None = None
         self.file_paths: list[str] | None = None
@@ -66,9 +67,11 @@ class Dataset:
     def __len__(self) -> int:
         return self._length
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> _Epoch:
         epoch, self._epochs = self._epochs, self._epochs + 1
-        return self._run(self._loads(epoch))
+        return _Epoch(self, epoch)
+
+    stateful_iterators = True  # see _Epoch
 
     def _run(self, loads: Sequence[Load]) -> Iterator[Any]:
         """Load in threads, a few ahead, and give in order."""
@@ -91,7 +94,7 @@ class Dataset:
         self, loads: Callable[[int], Sequence[Load]], length: int, finish: Callable[[Any], Any] | None, batched: bool | None = None
     ) -> Dataset:
         made = Dataset(loads, length, finish, self.batched if batched is None else batched)
-        made._ahead, made.class_names, made.file_paths = self._ahead, self.class_names, self.file_paths
+        made._ahead, made.class_names, made.file_paths, made._seeds = self._ahead, self.class_names, self.file_paths, [*self._seeds]
         return made
 
     def map(self, fn: Callable, num_parallel_calls: int | None = None, deterministic: bool | None = None) -> Dataset:
@@ -141,14 +144,16 @@ class Dataset:
 
     def shuffle(self, buffer_size: int | None = None, seed: int | None = None, reshuffle_each_iteration: bool = True) -> Dataset:
         """Elements in another order each epoch, drawn from NumPy's Philox: all of them, whatever buffer_size is."""
-        seed = seeds.draw_seed() if seed is None else seed
+        cell = [seeds.draw_seed() if seed is None else int(seed)]
 
         def loads(epoch: int) -> list[Load]:
             parts = self._loads(epoch)
-            order = seeds.host_generator(seed + (epoch << 64) * reshuffle_each_iteration).permutation(len(parts))
+            order = seeds.host_generator(cell[0] + (epoch << 64) * reshuffle_each_iteration).permutation(len(parts))
             return [parts[i] for i in order]
 
-        return self._derived(loads, len(self), self._finish)
+        made = self._derived(loads, len(self), self._finish)
+        made._seeds.append(cell)
+        return made
 
     def take(self, count: int) -> Dataset:
         """The first elements; -1 takes all."""
@@ -217,13 +222,43 @@ class Dataset:
 
         def spec(leaf: Any) -> Any:
             shape = np.shape(leaf)
-            dtype = str(np.asarray(leaf).dtype) if not hasattr(leaf, "dtype") else str(leaf.dtype).removeprefix("torch.")
-            return Symbolic((None, *shape[1:]) if self.batched else shape, "string" if dtype[:2] in ("ob", "<U") else dtype)
+            dtype = leaf.dtype if hasattr(leaf, "dtype") else np.asarray(leaf).dtype
+            return Symbolic((None, *shape[1:]) if self.batched else shape, "string" if getattr(dtype, "kind", None) in ("O", "U", "S") else dtype)
 
         return tree.map_structure(spec, self._finished(self._loads(0)[0]()))
 
     def __repr__(self) -> str:
         return f"<Dataset of {len(self)} {'batches' if self.batched else 'elements'}>"
+
+
+class _Epoch(Iterator):
+    """One iteration over a data set, which says where it stands and can go there."""
+
+    def __init__(self, data: Dataset, epoch: int) -> None:
+        self._data, self._epoch, self._index = data, epoch, 0
+        self._elements = data._run(data._loads(epoch))
+
+    def __next__(self) -> Any:
+        element = next(self._elements)
+        self._index += 1
+        return element
+
+    def close(self) -> None:
+        """Stop loading ahead."""
+        self._elements.close()  # type: ignore[attr-defined]  it is a generator
+
+    def get_state(self) -> dict[str, Any]:
+        """The number of the epoch, and of the next element in it; seeds are part of the data set."""
+        return {"epoch": self._epoch, "index": self._index, "seeds": [cell[0] for cell in self._data._seeds]}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go where get_state was called; functions of elements are not called for those before."""
+        self.close()
+        for cell, seed in zip(self._data._seeds, state["seeds"], strict=True):
+            cell[0] = seed
+        self._epoch, self._index = state["epoch"], state["index"]
+        self._data._epochs = self._epoch + 1
+        self._elements = self._data._run(self._data._loads(self._epoch)[self._index :])
 
 
 def _count(where: str, value: Any) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from nyala.core.errors import ArgumentError, StateError
 from nyala.core.symbolic import Node, Operation
 from nyala.layers.layer import Layer
-from nyala.models.summary import _kind, _part
+from nyala.models.summary import kind_of, layer_slice
 
 
 @dataclasses.dataclass
@@ -73,7 +73,7 @@ def diagram_of(model: Any, shown: Shown, key: str = "m") -> Diagram:
         made.entries = made.exits = [f"{key}_0"]
         return made
     operations: list[Operation] = list(graph.operations) if graph is not None else list(model.layers)
-    operations = operations[_part(operations, shown.layer_range)]  # type: ignore[arg-type]
+    operations = operations[layer_slice(operations, shown.layer_range)]  # type: ignore[arg-type]
     nodes = list(graph.nodes) if graph is not None else [layer.inbound_nodes[0] for layer in operations if layer.inbound_nodes]
     first = {id(node.operation): node for node in reversed(nodes)}
     ends: dict[int, tuple[list[str], list[str]]] = {}  # of an operation: the boxes where its inputs arrive, and those that give its outputs
@@ -111,7 +111,7 @@ def _arrows_into(node: Node, ends: dict[int, tuple[list[str], list[str]]], kept:
 
 
 def _box(operation: Any, node: Node | None, shown: Shown, key: str) -> Box:
-    box = Box(key, operation.name, _kind(operation))
+    box = Box(key, operation.name, kind_of(operation))
     activation = getattr(operation, "activation", None)
     if shown.activations and activation is not None:
         box.activation = getattr(activation, "name", None) or getattr(activation, "__name__", type(activation).__name__)

@@ -138,7 +138,7 @@ class FeatureSpace(Layer):
         self.inputs = {key: layers.Input((1,), dtype=feature.dtype, name=key) for key, feature in self.features.items()}
         self.encoded_features: Any = None
         self._learners = [key for key, layer in self.preprocessors.items() if _learns(layer)]
-        self._is_adapted = not self._learners
+        self._is_adapted = self.built = not self._learners
 
     # Features
 
@@ -242,7 +242,7 @@ class FeatureSpace(Layer):
                 self.preprocessors[key].update_state(_column(as_array(batch[key], f"{where} ({key!r})")))
         for key in self._learners:
             self.preprocessors[key].finalize_state()
-        self._is_adapted = True
+        self._is_adapted = self.built = True
         self.encoders.clear()
         self.encoded_features = None
 
@@ -342,6 +342,17 @@ class FeatureSpace(Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         return cls(**config)
+
+    def get_build_config(self) -> dict[str, Any]:
+        """What the preprocessors were built with, by feature."""
+        return {key: layer.get_build_config() for key, layer in self.preprocessors.items() if isinstance(layer, Layer)}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build the preprocessors; what they have learned comes from the file."""
+        for key, build_config in config.items():
+            if build_config:
+                self.preprocessors[key].build_from_config(build_config)
+        self._is_adapted = self.built = True
 
     def save(self, filepath: Any) -> None:
         """Write it to a .keras file, as a model is."""

@@ -129,7 +129,7 @@ def save_img(path: Any, x: Any, data_format: str | None = None, file_format: str
         file_format: such as "png"; by default what the suffix says.
         kwargs: for Pillow's Image.save.
     """
-    from nyala.utils.writing import replacing
+    from nyala.files.atomic import replacing
 
     image_module = need("PIL.Image", "image", "save_img")
     image = array_to_img(x, data_format, scale)

@@ -12,9 +12,9 @@ from html import escape
 from typing import Any
 
 from nyala.core.errors import ArgumentError, StateError
+from nyala.files.atomic import replacing
 from nyala.utils.diagram import Box, Diagram, Shown, check_direction, diagram_of
 from nyala.utils.extras import need
-from nyala.utils.writing import replacing
 
 
 def plot_model(

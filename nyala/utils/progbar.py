@@ -15,7 +15,9 @@ class Progbar:
     Args:
         target: number of steps, None if unknown.
         verbose: 0 shows nothing.
-        unit_name: accepted for Keras's sake, as width, interval and stateful_metrics.
+        stateful_metrics: names of values that are shown as they are; all others as means over steps.
+        stateless_metrics: names of values that are means all the same.
+        unit_name, width, interval: accepted for Keras's sake.
 
     >>> bar = Progbar(2, verbose=0)
     >>> bar.update(1, [("loss", 0.5)])
@@ -28,10 +30,11 @@ class Progbar:
         verbose: int = 1,
         interval: float = 0.05,
         stateful_metrics: Sequence[str] | None = None,
+        stateless_metrics: Sequence[str] | None = None,
         unit_name: str = "step",
     ) -> None:
         self.target, self.verbose, self.unit_name = target, verbose, unit_name
-        self.stateful = set(stateful_metrics or ())
+        self.stateful = set(stateful_metrics or ()) - set(stateless_metrics or ())
         self._sums: dict[str, list[float]] = {}
         self._seen = 0
         self._logger = ProgbarLogger()

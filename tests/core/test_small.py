@@ -37,7 +37,7 @@ def test_names_of_dtypes():
         (np.array(1, "uint16").dtype, "uint16"),
     ]:
         assert dtypes.standardize_dtype(given) == name
-    with raises(DTypeError, f"dtype needs one of {', '.join(dtypes.DTYPES)}, got 'float31'.\n  fix: pass a name such as \"float32\""):
+    with raises(DTypeError, f"dtype needs one of {', '.join(dtypes.DTYPES)}, got 'float31'.\n  fix: did you mean 'float32'?"):
         dtypes.standardize_dtype("float31")
 
 

@@ -33,6 +33,7 @@ KINDS = [
     "ops",
     "streams",
     "optimizer_runs",
+    "datasets",
 ]
 BY_THEMSELVES = ["features", "data_tools", "files"]  # each in a process of its own; their docstrings say what else they need
 

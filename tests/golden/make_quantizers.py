@@ -44,6 +44,10 @@ QUIET = new("quantizers.Int8QuantizationConfig", activation_quantizer=None)
 NARROW = new("quantizers.Int8QuantizationConfig", weight_quantizer=new("quantizers.AbsMaxQuantizer", axis=0, value_range=[-100, 100]))
 BLOCKS, ROWS = (new("quantizers.Int4QuantizationConfig", block_size=size) for size in (4, None))
 MODES = {"int8": "int8", "int8_weights": QUIET, "int8_narrow": NARROW, "int4": "int4", "int4_blocks": BLOCKS, "int4_rows": ROWS, "float8": "float8"}
+ATTENTION = {
+    "multi_head": new("layers.MultiHeadAttention", num_heads=2, key_dim=4, output_shape=5, name="attention"),
+    "group_query": new("layers.GroupQueryAttention", head_dim=3, num_query_heads=4, num_key_value_heads=2, use_gate=True, name="attention"),
+}
 POLICIES = {
     "int8_from_float32": "int8_from_float32",
     "int4_from_bfloat16": "int4_from_bfloat16",
@@ -111,6 +115,23 @@ def ask_layer(name, spec, inputs, mode, lora):
     return case
 
 
+def ask_attention(name, spec, mode):
+    """A model around one layer, quantized as a whole: the projections inside are."""
+    random, layer, inputs = generator(name), build(keras, spec), keras.Input((3, 10))
+    model = keras.Model(inputs, layer(inputs, inputs))
+    weights = [random.normal(size=w.shape).astype("float32") for w in layer.weights]
+    layer.set_weights(weights)
+    model.quantize(mode) if isinstance(mode, str) else model.quantize(config=build(keras, mode))
+    x = random.normal(size=(2, 3, 10)).astype("float32")
+    names = [[w.path, list(w.shape), str(w.dtype), bool(w.trainable)] for w in model.weights]
+    values = [np.asarray(w) for w in model.weights if w.shape != (1024,)]
+    output, cotangent = np.asarray(model(x)), random.normal(size=model(x).shape).astype("float32")
+    trainable, other = [v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables]
+    loss = lambda x: jnp.sum(model.stateless_call(trainable, other, x, training=False)[0] * cotangent)  # noqa: E731
+    case = {"layer": spec, "mode": mode, "weights": weights, "inputs": x, "names": names, "values": values, "output": output}
+    return {**case, "cotangent": cotangent, "gradient": np.asarray(jax.grad(loss)(x))}
+
+
 def ask_optimizer(name):
     random = generator(name)
     values = {path: random.normal(size=(3,)).astype("float32") for path in ("one", "two", "three")}
@@ -164,5 +185,8 @@ def make():
             if wanted and kind in ("dense", "heads", "tied") and name in ("int8", "int8_weights"):
                 store.add(f"layers/{kind}/{name}/lora", **ask_layer(f"{kind}/{name}/lora", spec, inputs, mode, {"rank": 2, "lora_alpha": 3.0}))
         store.add(f"layers/{kind}/lora", **ask_layer(f"{kind}/lora", spec, inputs, None, {"rank": 2, "lora_alpha": 3.0}))
+    for kind, spec in ATTENTION.items():
+        for mode in ("int8", "int8_weights", "int4_blocks", "float8"):
+            store.add(f"attention/{kind}/{mode}", **ask_attention(f"attention/{kind}/{mode}", spec, MODES[mode]))
     store.add("optimizer", **ask_optimizer("optimizer"))
     return store

@@ -106,7 +106,8 @@ def test_dropout(kind):
 @pytest.mark.parametrize(
     ("make", "kind", "text"),
     [
-        (lambda: layers.Attention(score_mode="dott"), ArgumentError, "Attention(score_mode) needs one of 'dot', 'concat', got 'dott'."),
+        (lambda: layers.Attention(score_mode="dott"), ArgumentError,
+         "Attention(score_mode) needs one of 'dot', 'concat', got 'dott'.\n  fix: did you mean 'dot'?"),
         (lambda: layers.AdditiveAttention(dropout=2), ArgumentError, "AdditiveAttention(dropout) needs a number from 0 to 1, got 2."),
         (lambda: layers.Attention(name="a")(Q), ArgumentTypeError, "Attention 'a' needs a list [query, value] or [query, value, key], got one."),
         (lambda: layers.Attention(name="a")([Q]), ArgumentTypeError,

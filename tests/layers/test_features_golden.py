@@ -102,8 +102,6 @@ def built_space(arguments):
 def test_feature_space(name, each_engine):
     case = CASES[name]
     used = case["space"]["features"]
-    if "r" in used and not hasattr(layers, "Rescaling"):
-        pytest.skip("one feature is rescaled")
     space = built_space(case["space"])
     space.adapt({key: case["table"][key][start:stop] for key in used} for start, stop in ((0, 2), (2, 5)))
     single = {key: value[0] for key, value in case["other"].items()}

@@ -104,7 +104,7 @@ def two_layers():
 def test_configs_of_modules(on_torch):
     layer = layers.TorchModuleWrapper(two_layers, name="t")
     config = json.loads(json.dumps(layer.get_config()))
-    assert config["module"]["registered_name"] == "tests>two_layers"
+    assert config["module"]["config"] == "tests>two_layers"
     twin = layers.TorchModuleWrapper.from_config(config)
     twin.set_weights(layer.get_weights())
     close(twin(X), array(layer(X)))
@@ -198,7 +198,7 @@ def test_configs_of_functions(on_jax):
     layer = layers.JaxLayer(dense, make_dense, seed=3, name="j")
     layer(X)
     config = json.loads(json.dumps(layer.get_config()))
-    assert (config["call_fn"]["registered_name"], config["seed"]) == ("tests>dense", 3)
+    assert (config["call_fn"]["config"], config["seed"]) == ("tests>dense", 3)
     twin = layers.JaxLayer.from_config(config)
     close(twin(X), array(layer(X)))
     given = layers.JaxLayer(dense, params=make_dense(on_jax.random.PRNGKey(0), X))

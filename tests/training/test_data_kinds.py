@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every kind of data trains as the same numbers in NumPy arrays do: frames, sparse and mapped files, tables, ragged lists, loaders of other libraries.
+"""Every kind of data trains as the same numbers in NumPy arrays do: frames, sparse and mapped files, tables, ragged lists, other libraries' loaders.
 
 Libraries that are installed are used; each kind has a stand-in as well, with the methods by which the kind is recognised.
 """
 
 import collections
 import importlib.util
+import itertools
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ class OnDisk:
 
     def __getitem__(self, index):
         if not isinstance(index, slice):
-            assert all(a < b for a, b in zip(index, index[1:], strict=False))
+            assert all(a < b for a, b in itertools.pairwise(index))
         return self.array[index]
 
     def __len__(self):

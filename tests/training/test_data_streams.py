@@ -13,7 +13,7 @@ import nyala
 from nyala.core.errors import ArgumentError, StateError
 from nyala.training.data import as_data, closing, prefetch
 from nyala.utils.batches import Dataset
-from tests.training.tools import X, Y, linear, raises
+from tests.training.tools import X, Y, linear, raises, warned
 
 
 @pytest.fixture(autouse=True)
@@ -179,8 +179,8 @@ def test_a_silent_source_is_named_with_the_line_where_it_stands(eager, monkeypat
         time.sleep(0.2)  # the slow line
         yield batches()[1]
 
-    pattern = r"(?s)^generator gave no batch for 0 s\. It is still waited for; it stands at\n.*the slow line"
-    with pytest.warns(RuntimeWarning, match=pattern):
+    pattern = r"^generator gave no batch for 0 s\. It is still waited for; it stands at\n.*the slow line"
+    with warned(pattern):
         compiled().fit(slow_disk(), verbose=0)
 
 
@@ -196,7 +196,7 @@ def test_a_source_that_never_returns_is_left_alone(eager, monkeypatch):
         def on_train_batch_end(self, batch, logs=None):
             self.model.stop_training = True
 
-    with pytest.warns(RuntimeWarning, match=r"(?s)^generator: a thread is still busy with a batch 0 s after the end.*go_on\.wait"):
+    with warned(r"^generator: a thread is still busy with a batch 0 s after the end.*go_on\.wait"):
         compiled().fit(stuck(), callbacks=[Stop()], verbose=0)
     go_on.set()
 

@@ -23,6 +23,7 @@ from nyala.core.errors import ArgumentError, ShapeError, StateError
 from nyala.training.data import as_data, closing, prefetch
 from tests.training import data_workers
 from tests.training.data_workers import Numbered
+from tests.training.tools import warned
 
 SCRIPT = pathlib.Path(data_workers.__file__)
 
@@ -132,24 +133,27 @@ def test_a_process_that(check):
 
 
 def test_a_process_that_is_silent_says_where_it_stands(monkeypatch):
-    monkeypatch.setattr(prefetch, "SILENCE_SECONDS", 2.0)
+    texts = []
+
+    def hear(text, *args, **kwargs):
+        texts.append(text)
+        if "here it hangs" in text:
+            for process in multiprocessing.active_children():
+                process.kill()
+
+    monkeypatch.setattr(prefetch, "SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr(prefetch.warnings, "warn", hear)
     data = as_data(processes(mishap="hangs"))
-    began = time.monotonic()
-    with pytest.warns(
-        RuntimeWarning, match=r"(?s)^Numbered gave no batch for 2 s.*worker process \d \(pid \d+\), at batch 3 for \d s:.*here it hangs"
-    ):
-        made = data.batches()
-        with closing(data), closing(made):
-            threading.Timer(4.0, lambda: [p.terminate() for p in multiprocessing.active_children()]).start()
-            with contextlib.suppress(StateError):
-                list(made)
-    assert time.monotonic() - began < 60
+    with closing(data), pytest.raises(StateError, match="needs workers that live"):
+        epoch_of(data)
+    pattern = r"^Numbered gave no batch for \d+ s.*worker process \d \(pid \d+\), at batch 3 for \d+ s:.*here it hangs"
+    assert any(re.search(pattern, text, re.DOTALL) for text in texts), texts
 
 
 def test_a_thread_that_is_silent_says_where_it_stands(monkeypatch):
     monkeypatch.setattr(prefetch, "SILENCE_SECONDS", 0.1)
     data = as_data(Numbered(workers=2, mishap="is slow"))
-    with pytest.warns(RuntimeWarning, match=r"(?s)worker thread nyala-data-\d, at batch 3 for 0 s:.*is slow"), closing(data):
+    with warned(r"worker thread nyala-data-\d, at batch 3 for \d+ s:.*is slow"), closing(data):
         epoch_of(data)
 
 
@@ -163,7 +167,7 @@ def check_leaving():
 def test_leaving_while_a_process_hangs():
     began = time.monotonic()
     check_leaving()
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 300  # it would hang for 600 s
 
 
 def test_locks_that_other_threads_hold_do_not_matter():
@@ -217,7 +221,7 @@ def is_alive(pid):
 def test_workers_end_with_the_program(name):
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[2])}
     program = subprocess.Popen([sys.executable, str(SCRIPT), "2"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert program.stdout.readline().startswith("batch"), program.communicate(timeout=60)
+    assert program.stdout.readline().startswith("batch"), program.communicate(timeout=300)
     children = [int(pid) for pid in pathlib.Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text().split()]
     children += [
         int(pid)
@@ -227,7 +231,7 @@ def test_workers_end_with_the_program(name):
     ]
     assert len(children) >= 2
     program.send_signal(getattr(signal, name))
-    _, errors = program.communicate(timeout=60)
+    _, errors = program.communicate(timeout=300)
     assert name == "SIGKILL" or errors.strip().endswith("KeyboardInterrupt")
     assert errors.count("Traceback") <= 1
     deadline = time.monotonic() + 20

@@ -2,6 +2,8 @@
 """Small models and data of the tests of training."""
 
 import contextlib
+import re
+import warnings
 
 import numpy as np
 import pytest
@@ -30,6 +32,16 @@ def linear(units=1, activation=None, name="net", **kwargs):
 def two_outputs():
     x = nyala.Input((3,))
     return nyala.Model(x, [layers.Dense(1, name="a")(x), layers.Dense(2, name="b")(x)])
+
+
+@contextlib.contextmanager
+def warned(pattern):
+    """The block warns with this text, more often on a slow machine; what else it warns of does not count."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    texts = [str(warning.message) for warning in caught]
+    assert any(re.search(pattern, text, re.DOTALL) for text in texts), texts
 
 
 @contextlib.contextmanager

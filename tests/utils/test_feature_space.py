@@ -139,3 +139,25 @@ def test_a_preprocessor_of_ones_own():
 def test_errors(make, kind, text):
     with nyala.backend("jax"), raises(kind, text):
         make()
+
+
+def test_it_saves_and_loads_on_every_engine(tmp_path):
+    kind = nyala.utils.FeatureSpace
+    table = {
+        "plain": np.array([1.0, -2.0, 3.5]), "scaled": np.array([3.0, 5.0, 9.0]), "word": np.array(["x", "y", "x"]), "number": np.array([1, 2, 5]),
+        "bins": np.array([0.1, 0.5, 0.9]), "hashed": np.array(["p", "q", "r"]),
+    }  # fmt: skip
+    features = {
+        "plain": kind.float(), "scaled": kind.float_normalized(), "word": kind.string_categorical(), "number": kind.integer_categorical(),
+        "bins": kind.float_discretized(3), "hashed": kind.string_hashed(5),
+    }  # fmt: skip
+    space = kind(features=features, crosses=[kind.cross(("word", "number"), 7)])
+    with pytest.raises(StateError, match="needs a built model"):
+        space.save(tmp_path / "early.keras")
+    space.adapt(table)
+    expected = nyala.ops.convert_to_numpy(space(table))
+    space.save(tmp_path / "space.keras")
+    for engine in ("jax", "torch", "numpy"):
+        with nyala.backend(engine):
+            again = nyala.saving.load_model(tmp_path / "space.keras")
+            np.testing.assert_allclose(nyala.ops.convert_to_numpy(again(table)), expected, rtol=1e-6)

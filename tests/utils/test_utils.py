@@ -106,9 +106,9 @@ def test_py_dataset():
     data = Data(workers=3, use_multiprocessing=True, max_queue_size=7)
     assert (list(data), data.num_batches, data.workers, data.use_multiprocessing, data.max_queue_size) == ([0, 10], 2, 3, True, 7)
     assert utils.Sequence is utils.PyDataset
-    with pytest.raises(NotImplementedError, match=r"^PyDataset needs a method __getitem__\(self, index\)$"):
+    with pytest.raises(NotImplementedError, match=r"^PyDataset needs a method __getitem__\(self, index\)"):
         utils.PyDataset()[0]
-    with pytest.raises(NotImplementedError, match=r"^PyDataset needs a method __len__\(self\)$"):
+    with pytest.raises(NotImplementedError, match=r"^PyDataset needs a method __len__\(self\)"):
         len(utils.PyDataset())
 
 

@@ -8,17 +8,11 @@ from typing import Any
 
 from nyala import activations, constraints, initializers, ops, regularizers
 from nyala.core import dtypes
-from nyala.core.errors import ArgumentError, ShapeError
+from nyala.core.errors import ShapeError
 from nyala.engines.protocol import Tensor
-from nyala.layers.arguments import is_int
+from nyala.layers.arguments import as_number, is_int
 from nyala.layers.input_spec import InputSpec
 from nyala.layers.layer import Layer
-
-
-def _not_negative(where: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-        raise ArgumentError(where, need="a number from 0", got=repr(value))
-    return value
 
 
 class ELU(Layer):
@@ -35,7 +29,7 @@ class ELU(Layer):
 
     def __init__(self, alpha: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.alpha = 1.0 if alpha is None else alpha
+        self.alpha = 1.0 if alpha is None else as_number("ELU(alpha)", alpha)
         self.supports_masking = True
 
     def call(self, inputs: Tensor) -> Tensor:
@@ -54,7 +48,7 @@ class LeakyReLU(Layer):
     """
 
     def __init__(self, negative_slope: float = 0.3, **kwargs: Any) -> None:
-        negative_slope = _not_negative("LeakyReLU(negative_slope)", kwargs.pop("alpha", negative_slope))
+        negative_slope = as_number("LeakyReLU(negative_slope)", kwargs.pop("alpha", negative_slope), 0)
         super().__init__(**kwargs)
         self.negative_slope = negative_slope
         self.supports_masking = True
@@ -77,9 +71,9 @@ class ReLU(Layer):
 
     def __init__(self, max_value: float | None = None, negative_slope: float = 0.0, threshold: float = 0.0, **kwargs: Any) -> None:
         if max_value is not None:
-            _not_negative("ReLU(max_value)", max_value)
-        _not_negative("ReLU(negative_slope)", negative_slope)
-        _not_negative("ReLU(threshold)", threshold)
+            as_number("ReLU(max_value)", max_value, 0)
+        as_number("ReLU(negative_slope)", negative_slope, 0)
+        as_number("ReLU(threshold)", threshold, 0)
         super().__init__(**kwargs)
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
         self.supports_masking = True

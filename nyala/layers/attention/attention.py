@@ -8,6 +8,7 @@ from typing import Any
 from nyala import ops, random
 from nyala.core.dtypes import standardize_dtype
 from nyala.core.errors import ArgumentTypeError, ShapeError
+from nyala.core.symbolic import plain_shape
 from nyala.engines.protocol import Tensor
 from nyala.layers.arguments import as_choice, as_fraction
 from nyala.layers.layer import Layer
@@ -59,6 +60,10 @@ class Attention(Layer):
     ) -> Any:
         self._check(inputs)
         query, value, key = (*inputs, inputs[1])[:3]
+        q, k = tuple(query.shape), tuple(key.shape)
+        if len(q) != len(k) or len(q) < 3 or (q[-1] != k[-1] and type(q[-1]) is int is type(k[-1])):
+            need = "query (b, t, d) and key (b, s, d) with as many features"
+            raise ShapeError(f"{type(self).__name__} {self.name!r}", need=need, got=f"shapes {plain_shape(q)} and {plain_shape(k)}")
         query_mask, value_mask = self._masks(mask)
         scores = self._scores(query, key)  # *b t s
         if value_mask is not None:

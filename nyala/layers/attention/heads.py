@@ -8,21 +8,30 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nyala import constraints, initializers, ops, random, regularizers
+from nyala import activations, constraints, initializers, ops, random, regularizers
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.seeds import SeedGenerator
+from nyala.core.serialization import serialize_keras_object
+from nyala.dtype_policies import DTypePolicyMap
 from nyala.engines.protocol import Tensor
+from nyala.layers.adaptable import Quantizable, main_weight
+from nyala.layers.configuring import revived
+from nyala.layers.input_spec import InputSpec
 from nyala.layers.layer import Layer, shapes_of
 from nyala.ops import nn_attention
+from nyala.quantizers.configs import is_usual
+from nyala.quantizers.layers import Layout
 
 
-class HeadProjection(Layer):
+class HeadProjection(Quantizable):
     """A matrix product that makes or merges heads: x @ kernel + bias, with the kernel and the bias shaped by heads.
 
     Args:
         heads: shape of the last axes of the result, (num_heads, size), or (size,) when heads are merged.
         merge: number of last axes of the input that are one: 1 splits into heads, 2 merges them.
     """
+
+    kernel = main_weight("kernel")
 
     def __init__(
         self,
@@ -39,16 +48,16 @@ class HeadProjection(Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.heads, self.merge, self.use_bias = tuple(heads), merge, use_bias
+        self.heads, self.merge, self.use_bias, self.activation = tuple(heads), merge, use_bias, activations.linear
         self.kernel_initializer, self.bias_initializer = initializers.get(kernel_initializer), initializers.get(bias_initializer)
         self.kernel_regularizer, self.bias_regularizer = regularizers.get(kernel_regularizer), regularizers.get(bias_regularizer)
         self.kernel_constraint, self.bias_constraint = constraints.get(kernel_constraint), constraints.get(bias_constraint)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        inputs = input_shape[-self.merge :]
-        if None in inputs:
+        inputs = [n for n in input_shape[-self.merge :] if n is not None]
+        if len(inputs) < self.merge:
             raise ShapeError(f"{type(self).__name__} {self.name!r}", need="an input whose last axis has a known size", got=f"shape {input_shape}")
-        self._inputs, self._outputs = math.prod(inputs), math.prod(self.heads)  # type: ignore[arg-type]
+        self._inputs, self._outputs, self._leading = math.prod(inputs), math.prod(self.heads), len(input_shape) - self.merge
 
         def as_matrix(shape: tuple[int, ...], dtype: Any = None) -> Tensor:
             """Values drawn for the matrix that the kernel is: its fans are those of the whole projection."""
@@ -64,13 +73,34 @@ class HeadProjection(Layer):
             if self.use_bias
             else None
         )
+        self.input_spec = InputSpec(ndim=len(input_shape), axes={-1 - i: n for i, n in enumerate(reversed(inputs))})
+        self.adapt()
 
     def call(self, x: Tensor) -> Tensor:
         lead = tuple(x.shape)[: -self.merge]
-        x = ops.matmul(ops.reshape(x, (*lead, self._inputs)), ops.reshape(self.kernel, (self._inputs, self._outputs)))
+        x = self._product(x, self.kernel)
         if self.bias is not None:
             x = ops.add(x, ops.reshape(self.bias, (self._outputs,)))
         return ops.reshape(x, (*lead, *self.heads))
+
+    def _product(self, x: Tensor, kernel: Any) -> Tensor:
+        """The product with heads in one axis."""
+        lead = tuple(x.shape)[: -self.merge]
+        return ops.matmul(ops.reshape(x, (*lead, self._inputs)), ops.reshape(kernel, (self._inputs, self._outputs)))
+
+    def product(self, inputs: Tensor, kernel: Any) -> Tensor:
+        return ops.reshape(self._product(inputs, kernel), (*tuple(inputs.shape)[: -self.merge], *self.heads))
+
+    def finish(self, x: Tensor) -> Tensor:
+        """x + bias"""
+        return x if self.bias is None else ops.add(x, self.bias)
+
+    def summed_inputs(self) -> tuple[int, ...]:
+        return tuple(range(-self.merge, 0))
+
+    def layouts(self) -> dict[str, Layout]:
+        shape, scale = self.full_shape, (*[1] * self._leading, *self.heads)
+        return {"kernel": Layout(shape, tuple(range(self.merge)), tuple(range(len(shape))), scale, (self._inputs, self._outputs))}
 
 
 class Heads(Layer):
@@ -93,12 +123,15 @@ class Heads(Layer):
         seed: int | None,
         **kwargs: Any,
     ) -> None:
+        policies = kwargs.get("dtype")
+        self._policies = policies if isinstance(policies, DTypePolicyMap) else {}
+        self._quantization_configs = {name: revived(config) for name, config in (kwargs.pop("quantization_config", None) or {}).items()}
         super().__init__(**kwargs)
         where = type(self).__name__
         for name, value in {**counts, "sliding_window": sliding_window}.items():
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise ArgumentError(f"{where}({name})", need="an integer of at least 1", got=repr(value))
-        if not 0 <= dropout < 1:
+        if not isinstance(dropout, (int, float)) or not 0 <= dropout < 1:
             raise ArgumentError(f"{where}(dropout)", need="a share in [0, 1)", got=repr(dropout))
         self.dropout, self.use_bias, self.use_gate = dropout, use_bias, use_gate
         self.sliding_window, self.flash_attention = sliding_window, flash_attention
@@ -111,11 +144,12 @@ class Heads(Layer):
             self.seed_generator = SeedGenerator(seed)
 
     def _projection(self, name: str, heads: tuple[int, ...], merge: int = 1) -> HeadProjection:
+        policy = self._policies[f"{self.name}/{name}"] if self._policies else self.dtype_policy
         return HeadProjection(
             heads, merge, self.use_bias,
             # each projection draws values of its own from a kind of initializer
             _fresh(self.kernel_initializer), _fresh(self.bias_initializer), self.kernel_regularizer, self.bias_regularizer,
-            self.kernel_constraint, self.bias_constraint, name=name, dtype=self.dtype_policy,
+            self.kernel_constraint, self.bias_constraint, name=name, dtype=policy, quantization_config=self._quantization_configs.get(name),
         )  # fmt: skip
 
     def _heads_first(self, x: Tensor) -> Tensor:
@@ -171,6 +205,20 @@ class Heads(Layer):
         config = super()._config_of_arguments()
         del config["flash_attention"]
         return config
+
+    def get_config(self) -> dict[str, Any]:
+        """Projections that were quantized by themselves are named in a map of policies."""
+        config = super().get_config()
+        quantized = [layer for layer in self._sublayers() if isinstance(layer, HeadProjection) and layer.quantization_mode is not None]
+        if any(layer.dtype_policy != self.dtype_policy for layer in quantized):
+            policies = DTypePolicyMap(self.dtype_policy, {f".*/{layer.name}": layer.dtype_policy for layer in quantized})
+            config["dtype"] = serialize_keras_object(policies)
+        chosen = {
+            layer.name: serialize_keras_object(layer.quantization_config)
+            for layer in quantized
+            if not is_usual(layer.quantization_config, layer.dtype_policy)
+        }
+        return {**config, "quantization_config": chosen} if chosen else config
 
 
 def _fresh(initializer: Any) -> Any:

@@ -92,6 +92,8 @@ class MultiHeadAttention(Heads):
             raise ShapeError(where, need=f"keys with the positions of the values, {value_shape[1:-1]}", got=f"{key_shape[1:-1]}")
         if len(query_shape) < 3:
             raise ShapeError(where, need="a query with 3 axes (batch, time, features)", got=f"shape {query_shape}", fix="add the missing axis")
+        if len(query_shape) != len(value_shape):
+            raise ShapeError(where, need=f"values with as many axes as the query, {len(query_shape)}", got=f"shape {tuple(value_shape)}")
         axes = self._attention_axes if self._attention_axes is not None else tuple(range(1, len(query_shape) - 1))
         self._axes = tuple(sorted(normalize_axis(axis, len(query_shape), "MultiHeadAttention(attention_axes)") for axis in axes))
         self._query_dense = self._projection("query", (self.num_heads, self.key_dim))

@@ -9,6 +9,7 @@ from typing import Any
 from nyala import constraints, initializers, lora, ops, regularizers
 from nyala.core import dtypes
 from nyala.core.errors import NyalaError
+from nyala.core.variable import Variable
 from nyala.engines import engine
 from nyala.engines.protocol import Tensor
 from nyala.layers.adaptable import Quantizable, main_weight
@@ -45,6 +46,7 @@ class Embedding(Quantizable):
 
     _adapted, _modes = "embeddings", ("int8", "int4")
     embeddings = main_weight("embeddings")
+    _embeddings: Variable
 
     def __init__(
         self,
@@ -116,7 +118,10 @@ class Embedding(Quantizable):
         )
 
     def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor | None:
-        return ops.not_equal(inputs, 0) if self.mask_zero else None
+        if not self.mask_zero:
+            return previous_mask
+        mask = ops.not_equal(inputs, 0)
+        return mask if previous_mask is None else ops.logical_and(mask, previous_mask)
 
     def get_config(self) -> dict[str, Any]:
         config = {name: value for name, value in super().get_config().items() if name != "weights"}

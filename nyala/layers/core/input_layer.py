@@ -85,7 +85,7 @@ def _batch_shape(shape: Any, batch_size: int | None, batch_shape: Any, tensor: A
     if batch_shape is None and shape is not None:
         shape = (shape,) if isinstance(shape, int) and not isinstance(shape, bool) else shape
         batch_shape = (batch_size, *shape) if is_shape(shape) else shape
-    if not is_shape(batch_shape):
+    if not is_shape(batch_shape) or any(n is not None and n < 0 for n in batch_shape):
         fix = "Input(shape=(28, 28, 1)) for grey images, Input(shape=(None, 8)) for sequences of any length"
         raise ArgumentError("Input(shape)", need="the sizes of one sample, without the batch axis", got=repr(batch_shape), fix=fix)
     return plain_shape(batch_shape)

@@ -132,6 +132,8 @@ class FlaxLayer(JaxLayer):
     """
 
     def __init__(self, module: Any, method: Any = None, variables: Any = None, **kwargs: Any) -> None:
+        if not dataclasses.is_dataclass(type(module)) or not callable(getattr(module, "apply", None)):
+            raise ArgumentTypeError("FlaxLayer(module)", need="a flax.linen Module", got=repr(module))
         call_fn, init_fn = interop("jax", "FlaxLayer").flax_functions(module, method)
         variables = dict(variables) if variables is not None else None
         given = {"init_fn": init_fn} if variables is None else {"params": variables.pop("params", {}), "state": variables}

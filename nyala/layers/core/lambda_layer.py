@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from nyala.core import tree
-from nyala.core.errors import ArgumentError, ArgumentTypeError
-from nyala.core.serialization import custom_object_scope, deserialize_keras_object, serialize_keras_object
+from nyala.core.errors import ArgumentTypeError, UnsafeObjectError
+from nyala.core.serialization import caller_objects, custom_object_scope, revive, serialize_keras_object
 from nyala.core.symbolic import Symbolic
 from nyala.engines.protocol import Tensor
 from nyala.layers.layer import Layer, is_shape, shapes_of
@@ -91,14 +91,17 @@ class Lambda(Layer):
             for key in ("function", "mask", "output_shape", "arguments"):
                 value = config.get(key)
                 if isinstance(value, dict) and value.get("class_name") == "__lambda__":
-                    fix = "write it with def again, and make the layer from that function"
-                    raise ArgumentError(
-                        f"Lambda.from_config({key})",
-                        need="the name of a function",
-                        got="the bytes of a lambda",
-                        why="running code from a file is not safe",
-                        fix=fix,
-                    )
-                if isinstance(value, dict):
-                    config[key] = deserialize_keras_object(value)
+                    given = caller_objects(str(config.get("name"))) if key == "function" else None
+                    if not callable(given):
+                        raise UnsafeObjectError(
+                            f"Lambda.from_config({key})",
+                            need="the name of a function",
+                            got="the bytes of a lambda",
+                            why="running code from a file is not safe",
+                            fix=f"write it with def again, and pass it by the name of the layer: custom_objects={{{config.get('name')!r}: function}}",
+                            rule="object-lambda",
+                        )
+                    config[key] = given
+                elif isinstance(value, dict):
+                    config[key] = revive(value, key)
             return super().from_config(config)

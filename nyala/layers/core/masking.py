@@ -7,6 +7,7 @@ from typing import Any
 
 from nyala import ops
 from nyala.engines.protocol import Tensor
+from nyala.layers.arguments import as_number
 from nyala.layers.layer import Layer
 
 
@@ -24,7 +25,7 @@ class Masking(Layer):
 
     def __init__(self, mask_value: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.mask_value = mask_value
+        self.mask_value = as_number("Masking(mask_value)", mask_value)
         self.supports_masking = True
 
     def compute_mask(self, inputs: Tensor, previous_mask: Any = None) -> Tensor:

@@ -65,7 +65,7 @@ class ReversibleEmbedding(Embedding):
             return super().call(inputs)
         return self._scores(inputs, ops.transpose(self.embeddings) if self.tie_weights else ops.convert_to_tensor(self.reverse_embeddings))
 
-    def quantized_call(self, inputs: Tensor, reverse: bool = False, training: bool | None = None) -> Tensor:
+    def quantized_call(self, inputs: Tensor, reverse: bool = False, training: bool | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]  as call
         if not reverse:
             return super().quantized_call(inputs)
         kernel = ops.transpose(unfold(self, "embeddings")) if self.tie_weights else unfold(self, "reverse_embeddings")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nyala import ops
-from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, missing_method
 from nyala.core.op import normalize_axis
 from nyala.core.symbolic import Symbolic, plain_shape
 from nyala.engines.protocol import Tensor
@@ -34,7 +34,7 @@ class Merge(Layer):
 
     def merge(self, tensors: list[Tensor]) -> Tensor:
         """One tensor from several."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method merge(self, tensors)")
+        raise missing_method(self, "merge(self, tensors)")
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
         self._check(inputs, self.number)

@@ -11,7 +11,7 @@ from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.op import normalize_axis
 from nyala.engines import engine
 from nyala.engines.protocol import Tensor
-from nyala.layers.arguments import is_int
+from nyala.layers.arguments import as_fraction, as_number, is_int
 from nyala.layers.input_spec import InputSpec
 from nyala.layers.layer import Layer
 
@@ -74,6 +74,9 @@ class BatchNormalization(Layer):
         unknown = sorted(set(renorm_clipping or {}) - set(CLIPPING))
         if unknown:
             raise ArgumentError("BatchNormalization(renorm_clipping)", need=f"keys among {CLIPPING}", got=f"{unknown}")
+        for name, value in (("momentum", momentum), ("renorm_momentum", renorm_momentum)):
+            as_fraction(f"BatchNormalization({name})", value)
+        as_number("BatchNormalization(epsilon)", epsilon, 0)
         super().__init__(**kwargs)
         self.axis, self.momentum, self.epsilon, self.center, self.scale = int(axis), float(momentum), float(epsilon), center, scale
         self.beta_initializer = initializers.get(beta_initializer)
@@ -152,9 +155,9 @@ class BatchNormalization(Layer):
         shape = tuple(n if i == axis else 1 for i, n in enumerate(x.shape))
         y = ops.batch_normalization(x, mean, variance, axis, epsilon=self.epsilon) * ops.reshape(r, shape) + ops.reshape(d, shape)
         if self.gamma is not None:
-            y = y * ops.reshape(self.gamma, shape)
+            y = ops.multiply(y, ops.reshape(self.gamma, shape))
         if self.beta is not None:
-            y = y + ops.reshape(self.beta, shape)
+            y = ops.add(y, ops.reshape(self.beta, shape))
         return ops.cast(y, self.compute_dtype)
 
 

@@ -9,7 +9,7 @@ from nyala import constraints, initializers, ops, regularizers
 from nyala.core.errors import ArgumentError, AxisError, ShapeError
 from nyala.core.op import normalize_axis
 from nyala.engines.protocol import Tensor
-from nyala.layers.arguments import is_int
+from nyala.layers.arguments import as_number, is_int
 from nyala.layers.input_spec import InputSpec
 from nyala.layers.layer import Layer
 
@@ -52,6 +52,7 @@ class GroupNormalization(Layer):
             raise ArgumentError("GroupNormalization(groups)", need="a positive integer, or -1 for one group per channel", got=repr(groups))
         if not is_int(axis) or axis == 0:
             raise ArgumentError("GroupNormalization(axis)", need="the axis of the channels, not 0", got=repr(axis), why="axis 0 is the batch")
+        as_number("GroupNormalization(epsilon)", epsilon, 0)
         super().__init__(**kwargs)
         self.groups, self.axis, self.epsilon, self.center, self.scale = int(groups), int(axis), epsilon, center, scale
         self.beta_initializer = initializers.get(beta_initializer)

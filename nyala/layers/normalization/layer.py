@@ -10,7 +10,7 @@ from nyala import constraints, initializers, ops, regularizers
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.op import normalize_axes
 from nyala.engines.protocol import Tensor
-from nyala.layers.arguments import is_int
+from nyala.layers.arguments import as_number, is_int
 from nyala.layers.layer import Layer
 
 
@@ -53,6 +53,7 @@ class LayerNormalization(Layer):
         axes = (axis,) if is_int(axis) else axis
         if not (isinstance(axes, (list, tuple)) and axes and all(map(is_int, axes))):
             raise ArgumentError("LayerNormalization(axis)", need="an integer or several", got=repr(axis))
+        as_number("LayerNormalization(epsilon)", epsilon, 0)
         super().__init__(**kwargs)
         self.axis = int(axis) if is_int(axis) else list(axes)
         self.epsilon, self.center, self.scale, self.rms_scaling = epsilon, center, scale, rms_scaling

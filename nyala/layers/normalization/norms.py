@@ -10,7 +10,7 @@ from nyala import ops
 from nyala.core.errors import ArgumentTypeError, ShapeError
 from nyala.core.op import normalize_axes
 from nyala.engines.protocol import Tensor
-from nyala.layers.arguments import is_int
+from nyala.layers.arguments import as_number, is_int
 from nyala.layers.layer import Layer
 
 
@@ -51,7 +51,7 @@ class RMSNormalization(Layer):
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
         self.axis = _as_axes("RMSNormalization(axis)", axis)
         super().__init__(**kwargs)
-        self.epsilon = epsilon
+        self.epsilon = as_number("RMSNormalization(epsilon)", epsilon, 0)
 
     def build(self, input_shape: Any) -> None:
         where = f"RMSNormalization {self.name!r}"

@@ -15,7 +15,7 @@ import numpy as np
 
 from nyala import ops
 from nyala.core import dtypes, tree
-from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError, missing_method
 from nyala.core.op import convert
 from nyala.core.symbolic import Symbolic, contains_symbolic, infer_symbolic
 from nyala.core.variable import Variable
@@ -157,7 +157,7 @@ class HostLayer(Layer):
         try:
             return self.call_on_host(*args, **kwargs)
         except Exception as error:
-            self._explain(error, ())
+            self._explain(error, args if args[0] is None else ())
             raise
 
     def _belongs_on_host(self, inputs: Any) -> bool:
@@ -165,7 +165,7 @@ class HostLayer(Layer):
 
     def call_on_host(self, inputs: Any) -> Any:
         """The answer for lists, arrays and columns."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method call_on_host(self, inputs)")
+        raise missing_method(self, "call_on_host(self, inputs)")
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
         """As of any layer; symbolic strings count as integers of their shape, for `call_on_shapes`."""

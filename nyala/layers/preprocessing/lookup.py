@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nyala import ops
-from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError, UnsafePathError, missing_method
 from nyala.core.variable import Variable
 from nyala.engines.protocol import Tensor
 from nyala.layers.arguments import is_int
@@ -116,19 +116,19 @@ class Lookup(HostLayer):
 
     def tokens_of(self, array: np.ndarray) -> list:
         """The keys of an array of tokens, flat."""
-        raise NotImplementedError
+        raise missing_method(self, "tokens_of(self, array)")
 
     def key_of(self, token: Any) -> Hashable:
         """A token as the table knows it."""
-        raise NotImplementedError
+        raise missing_method(self, "key_of(self, token)")
 
     def token_of(self, key: Any) -> Any:
         """A key as users know it; ordered as Keras breaks ties."""
-        raise NotImplementedError
+        raise missing_method(self, "token_of(self, key)")
 
     def hashed(self, keys: list) -> np.ndarray:
         """For each of several unknown keys one of the indices for them, from 0."""
-        raise NotImplementedError
+        raise missing_method(self, "hashed(self, keys)")
 
     # The vocabulary
 
@@ -301,6 +301,12 @@ class Lookup(HostLayer):
             )
         return path.read_bytes().decode(getattr(self, "encoding", "utf-8")).removesuffix("\n").replace("\r\n", "\n").split("\n")
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make a layer from what get_config returned; a config never names a file to read."""
+        refuse_paths(cls.__name__, config)
+        return super().from_config(config)
+
     def save_assets(self, dir_path: Any) -> None:
         """Write the vocabulary to vocabulary.txt in a folder, unless the config has it."""
         if self.vocabulary is None and self._ready:
@@ -342,3 +348,17 @@ class Lookup(HostLayer):
 
 def _listed(weights: Any) -> list[float]:
     return [float(weight) for weight in np.asarray(weights).ravel()]
+
+
+def refuse_paths(kind: str, config: Mapping[str, Any]) -> None:
+    """Raise if a config gives a path where tokens belong: what is opened opens no other file."""
+    for key in ("vocabulary", "idf_weights"):
+        if isinstance(config.get(key), str):
+            raise UnsafePathError(
+                f"{kind}.from_config({key})",
+                need="the tokens themselves",
+                got=f"a path, {config[key][:80]!r}",
+                why="a config is data, and makes nothing read another file",
+                fix="make the layer with the path in code",
+                rule="path-vocabulary",
+            )

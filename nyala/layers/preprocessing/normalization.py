@@ -14,6 +14,7 @@ from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, Stat
 from nyala.core.op import normalize_axes
 from nyala.engines.protocol import Tensor
 from nyala.layers.arguments import is_int
+from nyala.layers.input_spec import InputSpec
 from nyala.layers.layer import Layer
 from nyala.layers.preprocessing.host import as_array, batches
 
@@ -46,8 +47,7 @@ class Normalization(Layer):
             raise ArgumentError("Normalization", need="both mean and variance, or neither", got=f"no {missing}", fix=f"pass {missing}, too")
         super().__init__(**kwargs)
         self.axis = tuple(int(n) for n in axes)
-        self.input_mean = None if mean is None else np.asarray(mean, "float64")
-        self.input_variance = None if variance is None else np.asarray(variance, "float64")
+        self.input_mean, self.input_variance = _as_numbers("Normalization(mean)", mean), _as_numbers("Normalization(variance)", variance)
         self.invert = bool(invert)
         self.supports_masking = True
         self.reset_state()
@@ -70,6 +70,7 @@ class Normalization(Layer):
             self.adapt_variance = self.add_weight(name="variance", shape=shape, initializer="ones", trainable=False)
             self.count = self.add_weight(name="count", shape=(), initializer="zeros", dtype="int32", trainable=False)
             self._statistics = (self.adapt_mean, self.adapt_variance)
+        self.input_spec = InputSpec(axes={axis - len(input_shape): input_shape[axis] for axis in kept})
         self._broadcast_shape = tuple(n if axis in kept else 1 for axis, n in enumerate(input_shape))
 
     def adapt(self, data: Any) -> None:
@@ -127,6 +128,15 @@ class Normalization(Layer):
     def get_config(self) -> dict[str, Any]:
         listed = lambda value: None if value is None else value.tolist()  # noqa: E731
         return {**super().get_config(), "mean": listed(self.input_mean), "variance": listed(self.input_variance)}
+
+
+def _as_numbers(where: str, value: Any) -> np.ndarray | None:
+    if value is None:
+        return None
+    try:
+        return np.asarray(value, "float64")
+    except (ValueError, TypeError):
+        raise ArgumentError(where, need="numbers", got=repr(value)) from None
 
 
 def _merged(total: tuple | None, batch: np.ndarray, axes: tuple[int, ...]) -> tuple[float, Any, Any]:

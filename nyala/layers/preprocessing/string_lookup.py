@@ -12,6 +12,7 @@ from nyala import ops
 from nyala.core.errors import ArgumentTypeError
 from nyala.core.symbolic import Symbolic
 from nyala.engines.protocol import Tensor
+from nyala.layers.arguments import as_encoding
 from nyala.layers.preprocessing.fingerprint import buckets_of_bytes
 from nyala.layers.preprocessing.hashing import as_salt
 from nyala.layers.preprocessing.host import IN_FRONT, as_bytes, is_text
@@ -62,7 +63,7 @@ class StringLookup(Lookup):
         **kwargs: Any,
     ) -> None:
         kwargs.pop("oov_method", None)  # configs of Keras have it
-        self.encoding, self.salt = encoding, as_salt("StringLookup(salt)", salt)
+        self.encoding, self.salt = as_encoding("StringLookup(encoding)", encoding), as_salt("StringLookup(salt)", salt)
         super().__init__(
             max_tokens,
             num_oov_indices,

@@ -16,8 +16,9 @@ import numpy as np
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from nyala.core.serialization import serialize_keras_object
 from nyala.core.symbolic import Symbolic
-from nyala.layers.arguments import as_choice, is_int
+from nyala.layers.arguments import as_choice, as_encoding, is_int
 from nyala.layers.preprocessing.host import IN_FRONT, HostLayer, as_array, as_bytes, as_mode, as_result, batches, check_sparse, is_text
+from nyala.layers.preprocessing.lookup import refuse_paths
 from nyala.layers.preprocessing.string_lookup import StringLookup
 
 LOWER = bytes.maketrans(string.ascii_uppercase.encode(), string.ascii_lowercase.encode())
@@ -89,6 +90,7 @@ class TextVectorization(HostLayer):
                 raise ArgumentError(f"TextVectorization({argument})", need="output_mode='int'", got=f"{value!r} with {output_mode!r}")
         if output_sequence_length is not None and not (is_int(output_sequence_length) and output_sequence_length > 0):
             raise ArgumentError("TextVectorization(output_sequence_length)", need="a positive integer, or None", got=repr(output_sequence_length))
+        as_encoding("TextVectorization(encoding)", encoding)
         super().__init__(name=name, **kwargs)
         self.max_tokens, self.standardize, self.split = max_tokens, standardize, split
         self.ngrams = tuple(ngrams) if isinstance(ngrams, (list, tuple)) else ngrams
@@ -222,6 +224,12 @@ class TextVectorization(HostLayer):
         return Symbolic((*shape, self.output_sequence_length), "int64")
 
     # Files and configs
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """Make a layer from what get_config returned; a config never names a file to read."""
+        refuse_paths(cls.__name__, config)
+        return super().from_config(config)
 
     def save_assets(self, dir_path: Any) -> None:
         """Write the vocabulary to vocabulary.txt in a folder, unless the config has it."""

@@ -138,6 +138,8 @@ class StackedRNNCells(Layer):
 
     def __init__(self, cells: Sequence[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not isinstance(cells, (list, tuple)) or not cells:
+            raise ArgumentTypeError("StackedRNNCells(cells)", need="a list of at least one cell", got=repr(cells))
         for cell in cells:
             if not hasattr(cell, "call") or not hasattr(cell, "state_size"):
                 raise ArgumentTypeError("StackedRNNCells(cells)", need="cells with call and state_size", got=type(cell).__name__)

@@ -114,6 +114,8 @@ class GRU(KnownRNN):
     (2, 3, 4)
     """
 
+    _ndim = 3
+
     def __init__(
         self,
         units: int,

@@ -108,6 +108,8 @@ class LSTM(KnownRNN):
     (2, 4)
     """
 
+    _ndim = 3
+
     def __init__(
         self,
         units: int,

@@ -40,6 +40,8 @@ class RNN(Layer):
     (2, 3, 4)
     """
 
+    _ndim: int | None = None  # axes of the input, where the cell takes no others
+
     def __init__(
         self,
         cell: Any,
@@ -74,12 +76,12 @@ class RNN(Layer):
 
     def build(self, sequences_shape: Any, initial_state_shape: Any = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]  Keras's names
         shape = tuple(sequences_shape)
-        if len(shape) < 3:
+        if len(shape) < 3 or (self._ndim is not None and len(shape) != self._ndim):
             raise ShapeError(
                 f"{type(self).__name__} {self.name!r}",
                 need="an input with 3 axes (batch, time, features)",
                 got=f"shape {shape}",
-                fix="add the missing axis: x[..., None] for one feature",
+                fix="add the missing axis: x[..., None] for one feature" if len(shape) < 3 else "reshape it: one vector of features for each time",
             )
         self.input_spec = InputSpec(ndim=len(shape), axes={-1: shape[-1]} if shape[-1] is not None else None)
         if isinstance(self.cell, Layer) and not self.cell.built:

@@ -53,6 +53,8 @@ class SimpleRNN(KnownRNN):
     (2, 4)
     """
 
+    _ndim = 3
+
     def __init__(
         self,
         units: int,

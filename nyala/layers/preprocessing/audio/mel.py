@@ -11,7 +11,7 @@ import numpy as np
 from nyala import ops
 from nyala.core.errors import ArgumentError
 from nyala.engines.protocol import Tensor
-from nyala.layers.arguments import as_count
+from nyala.layers.arguments import as_count, as_number
 from nyala.layers.layer import Layer
 
 
@@ -57,6 +57,10 @@ class MelSpectrogram(Layer):
         sizes = {"fft_length": fft_length, "sequence_stride": sequence_stride, "num_mel_bins": num_mel_bins, "sampling_rate": sampling_rate}
         for name, value in sizes.items():
             as_count(f"MelSpectrogram({name})", value)
+        for name, value in {"min_freq": min_freq, "top_db": top_db, "mag_exp": mag_exp, "ref_power": ref_power}.items():
+            as_number(f"MelSpectrogram({name})", value)
+        if as_number("MelSpectrogram(min_power)", min_power, 0) == 0:
+            raise ArgumentError("MelSpectrogram(min_power)", need="a number above 0", got=repr(min_power), why="its logarithm is taken")
         top = max_freq or sampling_rate // 2
         if not 0 <= min_freq < top <= sampling_rate / 2:
             raise ArgumentError("MelSpectrogram", need="0 <= min_freq < max_freq <= sampling_rate / 2", got=f"{min_freq}, {top} and {sampling_rate}")

@@ -104,7 +104,7 @@ class STFTSpectrogram(Layer):
             raise ArgumentError(
                 "STFTSpectrogram(window)", need="'hann', 'hamming', None or an array", got=repr(self.window), fix="pip install scipy knows more"
             ) from error
-        return get_window(self.window, length, fftbins=self.periodic)
+        return np.asarray(get_window(self.window, length, fftbins=self.periodic))
 
     def _part(self, x: Tensor, kernel: Any) -> Tensor:
         """(n, t, 1) correlated with waves: (n, frames, frequencies)."""

@@ -6,7 +6,6 @@ A subclass writes `get_random_transformation`, which draws numbers for a batch, 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 from nyala import ops, random
 from nyala.core import dtypes
 from nyala.core.config import standardize_data_format
-from nyala.core.errors import ArgumentError, ShapeError
+from nyala.core.errors import ArgumentError, ShapeError, missing_method
 from nyala.core.seeds import SeedGenerator
 from nyala.engines.protocol import Tensor
 from nyala.layers.layer import Layer
@@ -178,7 +177,7 @@ class RandomImageLayer(ImageLayer):
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> Transformation:
         """The transformation of so many images. Subclasses write it."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method draw")
+        raise missing_method(self, "draw")
 
     def uniform(self, shape: Sequence[int], ends: Sequence[float], seed: Any, dtype: str | None = None) -> Tensor:
         """Numbers between two ends, by default in the dtype in which the layer computes; drawn in float32 so that they are the same in each."""
@@ -236,14 +235,6 @@ def as_value_range(where: str, value: Any) -> Sequence[float]:
     if not isinstance(value, (list, tuple, np.ndarray)) or len(value) != 2 or not value[0] < value[1]:
         raise ArgumentError(f"{where}(value_range)", need="two numbers (lowest, highest)", got=repr(value), fix="(0, 255) or (0, 1)")
     return tuple(value)
-
-
-def as_word(where: str, value: Any, choices: Sequence[str]) -> str:
-    """One of a few names; for another one the nearest is named."""
-    if value not in choices:
-        near = difflib.get_close_matches(str(value), choices, n=1)
-        raise ArgumentError(where, need="one of " + ", ".join(map(repr, choices)), got=repr(value), fix=f"did you mean {near[0]!r}?" if near else "")
-    return value
 
 
 def per_image(x: Tensor, ndim: int = 4) -> Tensor:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from nyala import ops
+from nyala.core.errors import missing_method
 from nyala.engines.protocol import Tensor
 from nyala.layers.preprocessing.image.base import RandomImageLayer, as_given, as_range, as_value_range, per_image, rescaled
 
@@ -29,7 +30,7 @@ class RandomColor(RandomImageLayer):
 
     def changed(self, images: Tensor, transformation: Any) -> Tensor:
         """The images (b, h, w, c) after what was drawn."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method changed")
+        raise missing_method(self, "changed")
 
     def clipped(self, images: Tensor) -> Tensor:
         return ops.clip(images, *map(float, self.value_range))

@@ -118,5 +118,5 @@ class RandomCrop(RandomImageLayer):
         size, starts = transformation["size"], transformation["starts"]
         if starts is not None:
             return _boxes_in_block(self, bounding_boxes, size, tuple(starts), (self.height, self.width))
-        top, left, rows, columns = crop_box(*size, self.height, self.width)
+        top, left, rows, columns = crop_box(size[0], size[1], self.height, self.width)
         return _boxes_in_block(self, bounding_boxes, size, (top, left), (rows, columns))

@@ -8,7 +8,8 @@ from typing import Any
 from nyala import ops, random
 from nyala.core.errors import ArgumentError
 from nyala.engines.protocol import Tensor
-from nyala.layers.preprocessing.image.base import RandomImageLayer, as_range, as_value_range, as_word, per_image
+from nyala.layers.arguments import as_choice, as_number
+from nyala.layers.preprocessing.image.base import RandomImageLayer, as_range, as_value_range, per_image
 from nyala.layers.preprocessing.image.warps import FILL_MODES, ORDERS
 from nyala.ops.image.sampling import displace, homography
 from nyala.utils.bounding_boxes import around, corners
@@ -42,9 +43,10 @@ class RandomPerspective(RandomImageLayer):
     ) -> None:
         factor = as_range("RandomPerspective(factor)", factor, 0, 1)
         as_range("RandomPerspective(scale)", scale, 0, 1)
-        as_word("RandomPerspective(interpolation)", interpolation, ORDERS)
+        as_choice("RandomPerspective(interpolation)", interpolation, ORDERS)
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.factor, self.scale, self.interpolation, self.fill_value = factor, scale, interpolation, fill_value
+        self.factor, self.scale, self.interpolation = factor, scale, interpolation
+        self.fill_value = as_number("RandomPerspective(fill_value)", fill_value)
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> dict[str, Any]:
         right, low = float(width - 1), float(height - 1)
@@ -116,12 +118,12 @@ class RandomElasticTransform(RandomImageLayer):
     ) -> None:
         factor = as_range("RandomElasticTransform(factor)", factor, 0, 1)
         scale = as_range("RandomElasticTransform(scale)", scale, 0, 1)
-        as_word("RandomElasticTransform(interpolation)", interpolation, ORDERS)
-        as_word("RandomElasticTransform(fill_mode)", fill_mode, FILL_MODES)
+        as_choice("RandomElasticTransform(interpolation)", interpolation, ORDERS)
+        as_choice("RandomElasticTransform(fill_mode)", fill_mode, FILL_MODES)
         value_range = as_value_range("RandomElasticTransform", value_range)
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.factor, self.scale, self.interpolation, self.fill_mode = factor, scale, interpolation, fill_mode
-        self.fill_value, self.value_range = fill_value, value_range
+        self.fill_value, self.value_range = as_number("RandomElasticTransform(fill_value)", fill_value), value_range
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> dict[str, Any]:
         strength = self.uniform((batch, 1), self.scale, seed)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from nyala import ops
-from nyala.core.errors import ArgumentError
+from nyala.core.errors import ArgumentError, missing_method
 from nyala.engines.protocol import Tensor
 from nyala.layers.arguments import as_count, as_sizes
 from nyala.layers.preprocessing.image.base import ImageLayer, as_given, as_value_range, rescaled
@@ -33,7 +33,7 @@ class _Equalizer(ImageLayer):
 
     def equalized(self, x: Tensor) -> Tensor:
         """(n, h, w) from 0 to 255, changed."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method equalized")
+        raise missing_method(self, "equalized")
 
     def transform_images(self, images: Tensor, transformation: Any, training: bool = True) -> Tensor:
         if 0 in images.shape:

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from nyala import ops, random
-from nyala.core.errors import ArgumentError
+from nyala.core.errors import ArgumentError, missing_method
 from nyala.engines.protocol import Tensor
+from nyala.layers.arguments import as_number
 from nyala.layers.preprocessing.image.base import RandomImageLayer, as_range, as_value_range, per_image
 
 
@@ -62,7 +63,8 @@ class RandomErasing(RandomImageLayer):
         scale = as_range("RandomErasing(scale)", scale, 0, 1)
         value_range = as_value_range("RandomErasing", value_range)
         super().__init__(seed=seed, data_format=data_format, **kwargs)
-        self.factor, self.scale, self.fill_value, self.value_range = factor, scale, fill_value, value_range
+        self.factor, self.scale, self.value_range = factor, scale, value_range
+        self.fill_value = None if fill_value is None else as_number("RandomErasing(fill_value)", fill_value)
 
     def draw(self, batch: int, height: int, width: int, seed: Any, data: Any) -> dict[str, Any]:
         images = data["images"] if isinstance(data, dict) else data
@@ -92,7 +94,7 @@ class _Mix(RandomImageLayer):
         return ops.cast(random.beta((batch,), alpha, alpha, dtype="float32", seed=seed), self.compute_dtype)
 
     def mixed(self, x: Tensor, other: Tensor, transformation: Any) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} needs a method mixed")
+        raise missing_method(self, "mixed")
 
     def _mix(self, x: Any, transformation: Any) -> Any:
         if transformation is None:

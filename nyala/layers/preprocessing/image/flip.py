@@ -7,7 +7,8 @@ from typing import Any
 
 from nyala import ops
 from nyala.engines.protocol import Tensor
-from nyala.layers.preprocessing.image.base import RandomImageLayer, as_word
+from nyala.layers.arguments import as_choice
+from nyala.layers.preprocessing.image.base import RandomImageLayer
 
 MODES = ("horizontal", "vertical", "horizontal_and_vertical")
 
@@ -27,7 +28,7 @@ class RandomFlip(RandomImageLayer):
     """
 
     def __init__(self, mode: str = "horizontal_and_vertical", seed: int | None = None, data_format: str | None = None, **kwargs: Any) -> None:
-        as_word("RandomFlip(mode)", mode, MODES)
+        as_choice("RandomFlip(mode)", mode, MODES)
         super().__init__(seed=seed, data_format=data_format, **kwargs)
         self.mode = mode
 

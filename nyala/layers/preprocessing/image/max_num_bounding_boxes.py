@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 from nyala import ops
-from nyala.layers.arguments import as_count
+from nyala.layers.arguments import as_count, as_number
 from nyala.layers.preprocessing.image.base import ImageLayer
 
 
@@ -28,7 +28,7 @@ class MaxNumBoundingBoxes(ImageLayer):
     def __init__(self, max_number: int, fill_value: float = -1, **kwargs: Any) -> None:
         max_number = as_count("MaxNumBoundingBoxes(max_number)", max_number)
         super().__init__(**kwargs)
-        self.max_number, self.fill_value = max_number, fill_value
+        self.max_number, self.fill_value = max_number, as_number("MaxNumBoundingBoxes(fill_value)", fill_value)
 
     def _cut(self, x: Any) -> Any:
         x = ops.convert_to_tensor(x)[:, : self.max_number]

@@ -9,8 +9,8 @@ from typing import Any
 from nyala import ops, random
 from nyala.core.errors import ArgumentError
 from nyala.engines.protocol import Tensor
-from nyala.layers.arguments import as_count
-from nyala.layers.preprocessing.image.base import ImageLayer, RandomImageLayer, as_range, as_value_range, as_word
+from nyala.layers.arguments import as_choice, as_count
+from nyala.layers.preprocessing.image.base import ImageLayer, RandomImageLayer, as_range, as_value_range
 from nyala.layers.preprocessing.image.colors import RandomBrightness, RandomColorDegeneration, RandomContrast
 from nyala.layers.preprocessing.image.equalization import Equalization
 from nyala.layers.preprocessing.image.tones import AutoContrast, RandomPosterization, RandomSharpness, Solarization
@@ -26,7 +26,7 @@ class _Policy(RandomImageLayer):
         kind = type(self).__name__
         value_range = as_value_range(kind, value_range)
         factor = as_range(f"{kind}(factor)", factor, 0, 1)
-        as_word(f"{kind}(interpolation)", interpolation, ORDERS)
+        as_choice(f"{kind}(interpolation)", interpolation, ORDERS)
         super().__init__(seed=seed, **kwargs)
         self.value_range, self.factor, self.interpolation = value_range, factor, interpolation
 
@@ -109,7 +109,9 @@ class RandAugment(_Policy):
         }
 
     def _in_turn(self, method: str, x: Any, transformation: Any) -> Any:
-        for i in range(self.num_ops if transformation is not None else 0):
+        if transformation is None:
+            return x
+        for i in range(self.num_ops):
             x = self.choose(transformation["layer_idxes"][i], method, x, transformation["transforms"][i])
         return x
 

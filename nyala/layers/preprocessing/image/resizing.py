@@ -8,8 +8,8 @@ from typing import Any
 from nyala import ops
 from nyala.core.seeds import draw_seed, host_generator
 from nyala.engines.protocol import Tensor
-from nyala.layers.arguments import as_count
-from nyala.layers.preprocessing.image.base import ImageLayer, RandomImageLayer, as_given, as_range, as_word
+from nyala.layers.arguments import as_choice, as_count, as_number
+from nyala.layers.preprocessing.image.base import ImageLayer, RandomImageLayer, as_given, as_range
 from nyala.ops.image.resizing import crop_box, pad_widths
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5", "area")
@@ -48,8 +48,9 @@ class Resizing(ImageLayer):
         **kwargs: Any,
     ) -> None:
         height, width = as_count("Resizing(height)", height), as_count("Resizing(width)", width)
-        as_word("Resizing(interpolation)", interpolation, INTERPOLATIONS)
-        as_word("Resizing(fill_mode)", fill_mode, ("constant",))
+        as_choice("Resizing(interpolation)", interpolation, INTERPOLATIONS)
+        as_choice("Resizing(fill_mode)", fill_mode, ("constant",))
+        as_number("Resizing(fill_value)", fill_value)
         super().__init__(data_format=data_format, **kwargs)
         self.height, self.width, self.interpolation = height, width, interpolation
         self.crop_to_aspect_ratio, self.pad_to_aspect_ratio = crop_to_aspect_ratio, pad_to_aspect_ratio
@@ -100,7 +101,7 @@ class _RandomSize(RandomImageLayer):
     def __init__(self, factor: Any, interpolation: str = "bilinear", seed: int | None = None, **kwargs: Any) -> None:
         kind = type(self).__name__
         ends = as_range(f"{kind}(factor)", factor, -1, float("inf"), symmetric=True)
-        as_word(f"{kind}(interpolation)", interpolation, INTERPOLATIONS)
+        as_choice(f"{kind}(interpolation)", interpolation, INTERPOLATIONS)
         super().__init__(seed=seed, **kwargs)
         self.factor, self.interpolation, self._ends = as_given(factor), interpolation, ends
         self._host = host_generator(draw_seed() if seed is None else seed)

@@ -7,8 +7,10 @@ import math
 from typing import Any
 
 from nyala import ops
+from nyala.core.errors import missing_method
 from nyala.engines.protocol import Tensor
-from nyala.layers.preprocessing.image.base import RandomImageLayer, as_given, as_range, as_word
+from nyala.layers.arguments import as_choice, as_number
+from nyala.layers.preprocessing.image.base import RandomImageLayer, as_given, as_range
 from nyala.utils.bounding_boxes import around, corners
 
 FILL_MODES = ("reflect", "wrap", "constant", "nearest", "mirror")
@@ -21,8 +23,9 @@ class _Warp(RandomImageLayer):
     def __init__(
         self, fill_mode: str = "reflect", interpolation: str = "bilinear", seed: int | None = None, fill_value: float = 0.0, **kwargs: Any
     ) -> None:
-        as_word(f"{type(self).__name__}(fill_mode)", fill_mode, FILL_MODES)
-        as_word(f"{type(self).__name__}(interpolation)", interpolation, ORDERS)
+        as_choice(f"{type(self).__name__}(fill_mode)", fill_mode, FILL_MODES)
+        as_choice(f"{type(self).__name__}(interpolation)", interpolation, ORDERS)
+        as_number(f"{type(self).__name__}(fill_value)", fill_value)
         super().__init__(seed=seed, **kwargs)
         self.fill_mode, self.interpolation, self.fill_value = fill_mode, interpolation, fill_value
 
@@ -32,7 +35,7 @@ class _Warp(RandomImageLayer):
 
     def places(self, transformation: Any, height: int, width: int) -> list[Any]:
         """a0, a1, a2, b0, b1, b2: numbers, or tensors (b,)."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method places")
+        raise missing_method(self, "places")
 
     def _read(self, images: Tensor, transformation: Any, interpolation: str) -> Tensor:
         batch, height, width = self.sizes(images)

@@ -17,8 +17,9 @@ import pytest
 
 from nyala import utils
 from nyala.core.errors import ArgumentError
-from nyala.utils.archives import UnsafeFileError, extract
-from nyala.utils.downloads import DownloadError, _Redirects
+from nyala.files.downloads import DownloadError, _Redirects
+from nyala.files.errors import UnsafeFileError
+from nyala.files.unpacking import extract
 from tests.training.tools import raises
 
 BODY = bytes(range(256)) * 5000
@@ -164,7 +165,10 @@ ERRORS = [
      "get_file(file_hash) needs 64 hexadecimal digits of SHA-256, or 32 of MD5, got 'abc' with hash_algorithm='auto'."),
     ({"origin": "https://a/b", "file_hash": SHA, "hash_algorithm": "md5"},
      f"get_file(file_hash) needs 64 hexadecimal digits of SHA-256, or 32 of MD5, got {SHA!r} with hash_algorithm='md5'."),
-    ({"origin": "https://a/b", "hash_algorithm": "sha1"}, "get_file(hash_algorithm) needs one of 'auto', 'md5', 'sha256', got 'sha1'."),
+    (
+        {"origin": "https://a/b", "hash_algorithm": "sha1"},
+        "get_file(hash_algorithm) needs one of 'auto', 'md5', 'sha256', got 'sha1'.\n  fix: did you mean 'sha256'?",
+    ),
 ]  # fmt: skip
 
 

@@ -22,10 +22,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from nyala.core.errors import ArgumentError, NyalaError
+from nyala.files.atomic import replacing
+from nyala.files.errors import UnsafeFileError
+from nyala.files.unpacking import extract as extract_archive
 from nyala.layers.arguments import as_choice
-from nyala.utils.archives import UnsafeFileError
-from nyala.utils.archives import extract as extract_archive
-from nyala.utils.writing import replacing
 
 SCHEMES = ("https", "http", "file")
 SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip")

@@ -11,7 +11,6 @@ import contextlib
 import lzma
 import os
 import pathlib
-import re
 import shutil
 import stat
 import tarfile
@@ -22,16 +21,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import IO, Any, NamedTuple
 
-from nyala.core.errors import ArgumentError, NyalaError
+from nyala.core.errors import ArgumentError
+from nyala.files.archive import RESERVED
+from nyala.files.errors import UnsafeFileError
 
 FORMATS = ("auto", "tar", "zip")
 MAX_MEMBERS = 2_000_000
 BROKEN = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError)
-RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # names of devices on Windows
-
-
-class UnsafeFileError(NyalaError, ValueError):
-    """A file that would write or read where it has no business, or that grows beyond its bounds."""
 
 
 class Member(NamedTuple):

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Old or new, never half: files are written beside their target, flushed to the disk, looked at, and renamed when whole.
+
+Whatever fails (a full disk, a signal, a mistake in the block), the target stays as it was and what was begun is removed.
+Start at replacing; folders go through replacing_folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import secrets
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+
+@contextlib.contextmanager
+def replacing(path: Any, verify: Callable[[BinaryIO], Any] | None = None) -> Iterator[BinaryIO]:
+    """A file to write, which takes the place of path when the block ends well; else path stays as it was.
+
+    Args:
+        path: of the file; a link is followed, and stays a link.
+        verify: reads the whole file once more before it gets its name, and raises if it is not right.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp(), "a.txt")
+    >>> with replacing(path) as file:
+    ...     _ = file.write(b"whole")
+    >>> path.read_bytes()
+    b'whole'
+    """
+    target = _target(path)
+    temporary = _beside(target)
+    try:
+        with _create(temporary) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if verify is not None:
+                file.seek(0)
+                verify(file)
+        if target.exists():
+            shutil.copymode(target, temporary)
+        os.replace(temporary, target)
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.add_note(f"{str(target)!r} is as it was before")
+        raise
+    sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Any, verify: Callable[[pathlib.Path], Any] | None = None) -> Iterator[pathlib.Path]:
+    """A new folder to fill, which takes the place of path when the block ends well; all files in it are flushed to the disk first.
+
+    An existing folder at path is removed once the new one is there. Where the system can swap two names in one step there is always one of
+    them at path; elsewhere the old one waits beside it for an instant, as ".<name>.<number>.old".
+    """
+    target = _target(path)
+    temporary = _beside(target)
+    try:
+        temporary.mkdir()
+        yield temporary
+        for folder, _, files in os.walk(temporary, topdown=False):
+            for name in files:
+                with open(os.path.join(folder, name), "rb") as file:
+                    _sync_file(file)
+            sync_folder(pathlib.Path(folder))
+        if verify is not None:
+            verify(temporary)
+        _put_folder(temporary, target)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            error.add_note(f"{str(target)!r} is as it was before")
+        raise
+    sync_folder(target.parent)
+
+
+def write_bytes(path: Any, content: bytes) -> None:
+    """Write a whole file, or leave the old one."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+def sync_folder(folder: pathlib.Path) -> None:
+    """Make the names in a folder survive a loss of power, where the system can."""
+    if sys.platform != "win32":
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def _target(path: Any) -> pathlib.Path:
+    path = pathlib.Path(os.fspath(path))
+    return pathlib.Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _beside(target: pathlib.Path) -> pathlib.Path:
+    return target.with_name(f".{target.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.part")
+
+
+def _create(path: pathlib.Path) -> BinaryIO:
+    return path.open("x+b")
+
+
+def _sync_file(file: BinaryIO) -> None:
+    if sys.platform != "win32":  # a file that is open for reading cannot be flushed there
+        os.fsync(file.fileno())
+
+
+def _put_folder(temporary: pathlib.Path, target: pathlib.Path) -> None:
+    if not target.exists():
+        os.replace(temporary, target)
+        return
+    if _swap(temporary, target):
+        shutil.rmtree(temporary, ignore_errors=True)
+        return
+    old = temporary.with_suffix(".old")
+    os.replace(target, old)
+    try:
+        os.replace(temporary, target)
+    except BaseException:
+        os.replace(old, target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _swap(one: pathlib.Path, other: pathlib.Path) -> bool:
+    """Exchange two names in one step; False where the system cannot."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    at_working_folder, exchange = -100, 2
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    return rename is not None and rename(at_working_folder, os.fsencode(one), at_working_folder, os.fsencode(other), exchange) == 0

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a config names, looked at before anything is made of it: each object, where it stands, and whether it may.
+
+Reads plain values only: no class is instantiated, no layer is built. Start at audit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from nyala.core import known
+from nyala.core.errors import NyalaError, ResourceLimitError, UnknownObjectError, UnsafeObjectError, UnsafePathError
+from nyala.core.serialization import caller_objects, revive
+from nyala.files.json_text import pointer
+
+MAX_LAYERS = 20_000
+MAX_CALLS = 1_000_000  # of layers, those in models that are called several times counted each time
+VALUES = frozenset({"__tuple__", "__bytes__", "__ellipsis__", "__slice__", "__numpy__", "__tensor__", "__keras_tensor__"})
+LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"})
+PARTS = frozenset({"build_config", "compile_config"})
+
+
+class Finding(NamedTuple):
+    """An object that a config names.
+
+    Attributes:
+        place: as a JSON pointer.
+        name: of the class or function.
+        module: as the config spells it.
+        problem: why it may not be there; None if it may.
+    """
+
+    place: str
+    name: str
+    module: str | None
+    problem: NyalaError | None
+
+
+def audit(config: Any, where: str, start: str = "") -> list[Finding]:
+    """All objects that a config names, in its order.
+
+    Args:
+        config: plain values, as a file has them.
+        where: what to call the file in errors.
+        start: pointer to config itself in the file.
+    Raises: ResourceLimitError for a config that would take too long to follow.
+
+    >>> audit({"module": "os", "class_name": "System", "config": {}}, "example")[0].problem.rule
+    'object-unknown'
+    """
+    _check_work(config, where)
+    return list(_walk(config, where, (start.strip("/"),) if start.strip("/") else (), "", False))
+
+
+def _walk(value: Any, where: str, path: tuple, position: str, shapes_only: bool) -> Iterator[Finding]:
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _walk(item, where, (*path, i), position, shapes_only)
+    if not isinstance(value, dict):
+        return
+    if "class_name" in value and ("config" in value or str(value["class_name"]).startswith("__")):
+        yield _look(value, where, path, position, shapes_only)
+    elif isinstance(value.get("class_name"), str) and shapes_only:
+        yield Finding(pointer(path), value["class_name"], None, _inside(where, path))
+    name = value.get("class_name")
+    given = name == "Lambda" and isinstance(value.get("config"), dict) and caller_objects(str(value["config"].get("name")))
+    for key, inner in value.items():
+        if callable(given) and key == "config":
+            inner = {k: v for k, v in inner.items() if k != "function"}  # the caller passes it, by the name of the layer
+        if key in ("class_name", "module", "registered_name", "name", "inbound_nodes") and key != "inbound_nodes":
+            continue
+        if key == "inbound_nodes":
+            yield from _walk(inner, where, (*path, key), "arguments", shapes_only)
+        elif key == "compile_config":
+            continue
+        else:
+            deeper = position if isinstance(name, str) and name.startswith("__") else known.position_of(key)
+            yield from _walk(inner, where, (*path, key), deeper, shapes_only or key == "build_config")
+    config = value.get("config")
+    if name in LOOKUPS and isinstance(config, dict):
+        for key in ("vocabulary", "idf_weights"):
+            if isinstance(config.get(key), str):
+                yield Finding(pointer((*path, "config", key)), config[key][:80], None, _outer_file(where, name, config[key]))
+
+
+def _look(value: dict[str, Any], where: str, path: tuple, position: str, shapes_only: bool) -> Finding:
+    name, module = value["class_name"], value.get("module")
+    shown = str(value.get("config") if name == "function" else name)[:80]
+    place = pointer(path)
+    if shapes_only and name not in VALUES:
+        return Finding(place, shown, module if isinstance(module, str) else None, _inside(where, path))
+    problem: NyalaError | None = None
+    if name == "TFSMLayer" and caller_objects(name) is None:
+        problem = UnsafePathError(
+            f"{where} at {place}",
+            need="layers whose computation is their own",
+            got="a TFSMLayer",
+            why="it runs a SavedModel, which is code, from a place that the file chooses",
+            fix="make the layer yourself, and put it into the model in code",
+            rule="path-savedmodel",
+        )
+        return Finding(place, name, module if isinstance(module, str) else None, problem)
+    try:
+        if isinstance(name, str) and name.startswith("__"):
+            if name not in VALUES:
+                revive({"class_name": name})
+        elif name in ("function", "builtin_function_or_method"):
+            known.find(value.get("config"), module, value.get("registered_name"), position, function=True)
+        elif isinstance(module, str) and module.startswith(("keras.src.ops", "keras.ops", "nyala.ops")):
+            from nyala.models.serialization import op_of_class
+
+            op_of_class(name)
+        else:
+            known.find(name, module, value.get("registered_name"), position)
+    except NyalaError as error:
+        problem = _placed(error, where, place)
+    return Finding(place, shown, module if isinstance(module, str) else None, problem)
+
+
+def _placed(error: NyalaError, where: str, place: str) -> NyalaError:
+    """The same error, that says where in which file."""
+    kind = type(error) if isinstance(error, (UnsafeObjectError, UnknownObjectError)) else UnknownObjectError
+    rule = getattr(error, "rule", "object-unknown")
+    return kind(f"{where} at {place}: {error.where}", need=error.need, got=error.got, why=error.why, fix=error.fix, rule=rule)
+
+
+def _inside(where: str, path: tuple) -> UnsafeObjectError:
+    return UnsafeObjectError(f"{where} at {pointer(path)}", need="shapes alone", got="an object", rule="object-shapes")
+
+
+def _outer_file(where: str, name: str, path: str) -> UnsafePathError:
+    return UnsafePathError(
+        f"{where}: the vocabulary of {name}",
+        need="the tokens themselves",
+        got=f"a path, {path[:80]!r}",
+        why="a file that is opened opens no other",
+        fix="make the layer with the path yourself, and pass its weights on",
+        rule="path-vocabulary",
+    )
+
+
+def _check_work(config: Any, where: str) -> None:
+    """How many layers there are, and how many calls one pass through the model makes."""
+    layers = 0
+
+    def calls(value: Any) -> int:
+        nonlocal layers
+        inner = value.get("config") if isinstance(value, dict) else None
+        entries = inner.get("layers") if isinstance(inner, dict) else None
+        if not isinstance(entries, list):
+            return 1
+        layers += len(entries)
+        total = 0
+        for entry in entries:
+            nodes = entry.get("inbound_nodes") if isinstance(entry, dict) else None
+            total += calls(entry) * max(1, len(nodes) if isinstance(nodes, list) else 1)
+            if layers > MAX_LAYERS or total > MAX_CALLS:
+                raise ResourceLimitError(
+                    where,
+                    need=f"at most {MAX_LAYERS:,} layers and {MAX_CALLS:,} calls of layers",
+                    got="more",
+                    why="models called in models multiply",
+                    rule="config-work",
+                )
+        return max(total, 1)
+
+    calls(config)
+
+
+def problems_of_compiling(config: Any, where: str) -> NyalaError | None:
+    """The first object among the words of compile that no file may name: code, not merely something unknown."""
+    for finding in audit({"config": config}, where, "/compile_config"):
+        if isinstance(finding.problem, UnsafeObjectError) and not isinstance(finding.problem, UnknownObjectError):
+            return finding.problem
+    return None

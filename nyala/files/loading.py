@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stored numbers and the objects they belong to: compared first, all of them, and only then set.
+
+Knows no file format: what is stored comes as {path: {key: Source}}, where a Source has shape and dtype, and reads itself.
+Start at plan; nothing is changed before Plan.carry_out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from nyala.core.dtypes import is_float, numpy_dtype
+from nyala.core.errors import NyalaError
+from nyala.core.variable import Scope, Variable, state
+from nyala.files.errors import FileError, ResourceLimitError, WeightsMismatchError
+from nyala.files.places import Place
+from nyala.layers.tracking import Tracking
+from nyala.optimizers.optimizer import Optimizer
+
+ALLOWANCE = 64 << 20  # bytes that variables may have beside what is stored for them
+# Left over without loss: what this or earlier versions of Keras keep beside weights.
+LEFT_ALONE = re.compile(r"(^|/)(optimizer|seed_generator\w*|random_generator|_?metrics|compile_metrics|_?loss_tracker)(/|$)")
+
+
+class Source(NamedTuple):
+    """One stored array, not read yet."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    read: Callable[[], np.ndarray]
+    check: Callable[[], Any] = lambda: None  # read it once for its checksums, where it has some
+
+
+Stored = dict[str, dict[str, Source]]
+
+
+class Report(NamedTuple):
+    """What of a file fits a model, each a list of sentences."""
+
+    loaded: list[str]
+    missing: list[str]
+    unexpected: list[str]
+    mismatched: list[str]
+
+    @property
+    def fits(self) -> bool:
+        return not (self.missing or self.unexpected or self.mismatched)
+
+    def __str__(self) -> str:
+        parts = [f"{len(self.loaded)} loaded"]
+        for name in ("mismatched", "missing", "unexpected"):
+            found = getattr(self, name)
+            if found:
+                parts.append(f"{len(found)} {name} ({'; '.join(found[:3])}{'; ...' if len(found) > 3 else ''})")
+        return ", ".join(parts)
+
+
+class _View(Mapping):
+    """The arrays of one object as the mapping that load_own_variables takes; each is read when it is asked for."""
+
+    def __init__(self, sources: Mapping[str, Source]) -> None:
+        self._sources = sources
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        return self._sources[key].read()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sources)
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+
+class Plan:
+    """What is to be set once everything has been compared."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+        self.report = Report([], [], [], [])
+        self.variables: list[tuple[Variable, Source]] = []
+        self.calls: list[tuple[Any, Mapping[str, Source]]] = []  # objects that read their store themselves
+        self.later: list[tuple[Any, list[Source]]] = []  # layers that are not built yet, with their weights in order
+
+    def check(self, skip_mismatch: bool = False) -> None:
+        """Raise unless everything fits."""
+        report = self.report
+        if report.fits or (skip_mismatch and (report.loaded or not report.mismatched)):
+            return
+        first = (report.mismatched or report.missing or report.unexpected)[0]
+        raise WeightsMismatchError(
+            self.where,
+            need="the weights of the model, each of its shape",
+            got=str(report),
+            why=f"the first difference: {first}",
+            fix="use the architecture with which they were saved, or pass skip_mismatch=True to take what fits; no weight was changed",
+            rule="weights-mismatch",
+        )
+
+    def carry_out(self) -> None:
+        """Set everything. What can still go wrong, a disk that fails, or code of the user's, goes wrong before the first variable is set."""
+        several = [*(sources.values() for _, sources in self.calls), *(sources for _, sources in self.later)]
+        for source in (*(source for _, source in self.variables), *(source for sources in several for source in sources)):
+            source.check()
+        assigned: list[tuple[Variable, Any]] = []
+        for target, sources in self.calls:
+            with Scope() as inside:
+                target.load_own_variables(_View(sources))
+            assigned += [(variable, inside.values[key]) for key, variable in inside.touched.items()]
+        for target, kept in self.later:
+            target._first_weights = [source.read() for source in kept]
+        for variable, source in self.variables:
+            set_value(variable, source.read())
+        for variable, value in assigned:
+            variable.assign(value)
+
+
+def set_value(variable: Variable, array: np.ndarray) -> None:
+    """Give a variable an array of its shape, on the host: it moves to an engine when it is used there."""
+    array = np.asarray(array, numpy_dtype(variable._dtype))
+    if state.scopes:
+        variable.assign(array)
+    else:
+        variable._stored, variable._owner = np.ascontiguousarray(array).reshape(variable.shape), None
+
+
+def plan(found: list[Place], stored: Stored, where: str) -> Plan:
+    """Compare places of a model with what is stored.
+
+    Args:
+        found: objects with their paths.
+        stored: path -> arrays by key.
+        where: what to call the file in errors.
+    """
+    made = Plan(where)
+    left = dict(stored)
+    for path, target in found:
+        sources = _take(left, path)
+        if isinstance(target, Optimizer) and not sources:
+            continue  # a file of weights alone
+        _plan_one(made, path, target, sources)
+    for path, sources in left.items():
+        if sources and not LEFT_ALONE.search(path):
+            made.report.unexpected.append(f"{path!r} with shapes {[source.shape for source in sources.values()]}, which the model does not have")
+    return made
+
+
+def _take(left: Stored, path: str) -> dict[str, Source]:
+    """The arrays at a path; attributes have lost or gained an underscore from one version of Keras to the next."""
+    if path in left:
+        return left.pop(path)
+    front, slash, last = path.rpartition("/")
+    other = f"{front}{slash}{last[1:] if last.startswith('_') else '_' + last}"
+    return left.pop(other) if path and other in left else {}
+
+
+def _plan_one(made: Plan, path: str, target: Any, sources: dict[str, Source]) -> None:
+    shown = path or "the model itself"
+    kind = type(target)
+    own = kind.load_own_variables not in (Tracking.load_own_variables, Optimizer.load_own_variables)
+    if own and not kind.load_own_variables.__module__.startswith("nyala."):
+        made.calls.append((target, sources))
+        made.report.loaded.append(shown)
+        return
+    variables = target.variables if isinstance(target, Optimizer) else target._saved_variables()
+    if not variables and sources and isinstance(target, Tracking) and not target.built and not target._sublayers() and all(map(str.isdigit, sources)):
+        made.later.append((target, [sources[key] for key in sorted(sources, key=lambda key: (len(key), key))]))
+        made.report.loaded.append(shown)
+        return
+    beside = {key for key in sources if not key.isdigit()}
+    differences = False
+    pairs = []
+    for i, variable in enumerate(variables):
+        source = sources.get(str(i))
+        if source is None:
+            made.report.missing.append(f"{variable.path!r} of shape {variable.shape}, at {shown!r}")
+            differences = True
+        elif source.shape != variable.shape:
+            made.report.mismatched.append(f"{variable.path!r} has shape {variable.shape}, the file has {source.shape} at {shown!r}")
+            differences = True
+        elif is_float(variable._dtype) != (is_float(source.dtype) or source.dtype.startswith("void")):
+            made.report.mismatched.append(f"{variable.path!r} is {variable._dtype}, the file has {source.dtype} at {shown!r}")
+            differences = True
+        else:
+            pairs.append((variable, source))
+    extra = [key for key in sources if key.isdigit() and int(key) >= len(variables)]
+    if extra and isinstance(target, Tracking) and not target.built:
+        made.report.missing.append(f"the weights of {target.name!r}, which is not built yet: call the model once, or build(input_shape)")
+    elif extra:
+        made.report.unexpected.append(f"{len(extra)} more arrays at {shown!r}, the first of shape {sources[extra[0]].shape}")
+    if own and not differences:
+        made.calls.append((target, sources))
+    elif not beside or own:
+        made.variables += pairs
+    if beside and not own:
+        made.report.unexpected.append(f"{sorted(beside)[0]!r} at {shown!r}")
+    made.report.loaded.extend(variable.path for variable, _ in pairs)
+
+
+def check_backed(variables: list[Variable], stored: Stored, where: str) -> None:
+    """Raise if a model declares more bytes than a file has for it: memory is given only for what is there."""
+    declared = sum(variable.size * numpy_dtype(variable._dtype).itemsize for variable in variables)
+    there = sum(_nbytes(source) for sources in stored.values() for source in sources.values())
+    if declared > 2 * there + ALLOWANCE:  # twice: files may hold half the bits
+        raise ResourceLimitError(
+            where, need=f"the numbers of all its weights, {declared:,} bytes", got=f"{there:,}", why="memory is given only for what is there",
+            rule="weights-declared",
+        )  # fmt: skip
+
+
+def _nbytes(source: Source) -> int:
+    width = int(source.dtype[4:]) // 8 if source.dtype.startswith("void") else numpy_dtype(source.dtype).itemsize
+    return int(np.prod(source.shape, dtype=object)) * width
+
+
+@contextlib.contextmanager
+def named(where: str) -> Iterator[None]:
+    """Errors of objects that read their own store say of which file."""
+    try:
+        yield
+    except NyalaError as error:
+        if not isinstance(error, FileError):
+            error.add_note(f"while reading {where}; no weight was changed")
+        raise

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Zip files: equal contents give equal bytes, and whatever could be read in two ways is refused."""
+
+import io
+import struct
+import zipfile
+
+import pytest
+
+from nyala.files.archive import check_name, reading, writing
+from nyala.files.errors import CorruptFileError, ResourceLimitError, UnsafeFileError, UnsafePathError
+
+
+def made(members, **options):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", **options) as archive:
+        for name, content in members:
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+def contents(data):
+    with reading(io.BytesIO(data)) as members:
+        return {name: member.bytes(1 << 20) for name, member in members.items()}
+
+
+def rule_of(data, kind=ValueError):
+    with pytest.raises(kind) as info:
+        contents(data)
+    return info.value.rule
+
+
+PLAIN = [("a.json", b"{}"), ("folder/b.bin", bytes(range(256)) * 9)]
+
+
+def test_what_is_written_is_read():
+    file = io.BytesIO()
+    with writing(file) as add:
+        for name, content in PLAIN:
+            add(name, io.BytesIO(content))
+    assert contents(file.getvalue()) == dict(PLAIN)
+    again = io.BytesIO()
+    with writing(again) as add:
+        for name, content in PLAIN:
+            add(name, content)
+    assert again.getvalue() == file.getvalue()
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_zips_of_others_are_read(compression):
+    data = made(PLAIN, compression=compression)
+    assert contents(data) == dict(PLAIN)
+    with reading(io.BytesIO(data)) as members, members["folder/b.bin"].open(1 << 20) as file:
+        file.seek(300)
+        assert file.read(5) == bytes(range(44, 49))
+        assert file.seek(-2, 2) == 2302
+
+
+def test_streamed_and_large_records_are_read():
+    class Stream(io.RawIOBase):
+        data = b""
+
+        def writable(self):
+            return True
+
+        def write(self, part):
+            self.data += bytes(part)
+            return len(part)
+
+    stream = Stream()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("a", b"one")
+        with archive.open("b", "w", force_zip64=True) as member:
+            member.write(b"two")
+    assert contents(stream.data) == {"a": b"one", "b": b"two"}
+
+
+BAD_NAMES = [
+    "../x", "/abs", "C:\\x", "C:x", "a\\..\\x", "./x", "a/./b", "a//b", "a/../b", "x.", "x ", "nul", "COM1.txt", "a\x00b", "a\x1fb", "x" * 300,
+    "a\u200bb",
+    "a" * 1001, "a|b", "..",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_names(name):
+    with pytest.raises(UnsafePathError) as info:
+        check_name(name, "x")
+    assert info.value.rule == "zip-name"
+    if "\0" not in name and "\\" not in name:
+        assert rule_of(made([*PLAIN, (name, b"")]), UnsafePathError) == "zip-name"
+
+
+def test_doubles_and_files_that_are_folders():
+    with pytest.warns(UserWarning, match="Duplicate"):
+        data = made([("a", b"1"), ("a", b"2")])
+    assert rule_of(data, UnsafeFileError) == "zip-duplicate"
+    assert rule_of(made([("a", b"1"), ("A", b"2")]), UnsafeFileError) == "zip-duplicate"
+    assert rule_of(made([("e\u0301", b"1"), ("\xe9", b"2")]), UnsafeFileError) == "zip-duplicate"
+    assert rule_of(made([("a", b"1"), ("a/b", b"2")]), UnsafePathError) == "zip-name"
+
+
+def test_what_stands_around():
+    data = made(PLAIN)
+    assert rule_of(b"before" + data, UnsafeFileError) == "zip-gap"
+    assert rule_of(data + b"after", CorruptFileError) == "zip-end"
+    file = io.BytesIO(data)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.comment = b"hello"
+    assert rule_of(file.getvalue()) in ("zip-end",)
+    for cut in range(0, len(data), 97):
+        assert rule_of(data[:cut], CorruptFileError) == "zip-end"
+
+
+def test_two_stories():
+    data = made(PLAIN)
+    renamed = data.replace(b"a.json", b"b.json", 1)  # at its place, not in the directory
+    assert rule_of(renamed, UnsafeFileError) == "zip-header"
+    start = data.rfind(b"PK\1\2")
+    offset = start + 42
+    overlapping = data[:offset] + struct.pack("<L", 0) + data[offset + 4 :]
+    assert rule_of(overlapping, UnsafeFileError) == "zip-gap"
+
+
+def test_checksums_and_methods():
+    data = made(PLAIN)
+    place = data.index(bytes(range(200)))
+    damaged = data[: place + 9] + bytes([data[place + 9] ^ 1]) + data[place + 10 :]
+    assert rule_of(damaged, CorruptFileError) == "zip-damaged"
+    assert rule_of(made(PLAIN, compression=zipfile.ZIP_BZIP2), UnsafeFileError) == "zip-method"
+    info = zipfile.ZipInfo("link")
+    info.external_attr = 0o120777 << 16
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr(info, "target")
+    assert rule_of(file.getvalue(), UnsafePathError) == "zip-kind"
+
+
+def test_sizes():
+    bomb = made([("a", bytes(8 << 20))], compression=zipfile.ZIP_DEFLATED)
+    with reading(io.BytesIO(bomb)) as members:
+        for take in (lambda: members["a"].bytes(1 << 20), lambda: members["a"].chunks(1 << 20, print)):
+            with pytest.raises(ResourceLimitError, match="needs at most 1,048,576 bytes, got 8,388,608"):
+                take()
+    end = bytearray(made(PLAIN))
+    end[-14:-10] = struct.pack("<2H", 20_000, 20_000)  # members, says the record at the end
+    assert rule_of(bytes(end), ResourceLimitError) == "zip-members"
