@@ -8,7 +8,7 @@ from inspect import signature
 from typing import Any
 
 from nyala.core.errors import StateError
-from nyala.engines import real_engine
+from nyala.engines import get_engine, real_engine
 
 
 def interop(name: str, where: str, module: str = "interop") -> Any:
@@ -21,6 +21,15 @@ def interop(name: str, where: str, module: str = "interop") -> Any:
             fix=f"call nyala.set_backend({name!r}) first",
         )
     return importlib.import_module(f"nyala.engines._{name}_{module}")
+
+
+EXPORTS = {"tf_saved_model": "tensorflow"}  # format of exported models -> the engine whose library writes it
+
+
+def exporter(kind: str) -> Any:
+    """The module that writes this format, whichever engine is in force; ImportError with a way out if its library is missing."""
+    get_engine(EXPORTS[kind])
+    return importlib.import_module(f"nyala.engines._{EXPORTS[kind]}_export")
 
 
 def optimizer_rule(rule: Any, names: list[str], values: list[Any], where: str) -> Any:

@@ -39,5 +39,10 @@ def device(device_name: str) -> Iterator[None]:
             yield
         finally:
             engine._device = before
+    elif engine.name == "tensorflow":
+        import tensorflow as tf  # pyright: ignore[reportMissingModuleSource]
+
+        with tf.device(f"/{name}"):
+            yield
     else:
         yield

@@ -125,8 +125,8 @@ def switch(index: Any, branches: Sequence[Callable], *operands: Any) -> Tree:
     >>> float(switch(1, [lambda x: x + 1, lambda x: x * 2], 3.0))
     6.0
     """
-    if not branches:
-        raise ArgumentError("switch(branches)", need="at least one function", got=repr(branches))
+    if not isinstance(branches, (list, tuple)) or not branches:
+        raise ArgumentError("switch(branches)", need="a list of at least one function", got=repr(branches))
     _need_callable("switch(branches)", *branches)
     return _choose("switch", convert(index), [_Flat(branch, *operands) for branch in branches], _flatten(operands))
 

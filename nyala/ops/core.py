@@ -328,6 +328,8 @@ def _segment(where: str, data: Tensor, ids: Tensor, number: int | None, mode: st
         )
     if number is None:
         number = _largest(where, ids) + 1
+    elif not isinstance(number, (int, np.integer)) or number < 0:
+        raise ArgumentError(f"{where}(num_segments)", need="an integer from 0", got=repr(number))
     outside = engine.logical_or(engine.less(ids, 0), engine.greater_equal(ids, number))
     rows = engine.reshape(engine.where(outside, number, ids), (ids.shape[0], 1))  # those left out go to one row more
     result = engine.scatter(engine.full((number + 1, *data.shape[1:]), empty, engine.dtype(data)), rows, data, mode)

@@ -152,7 +152,7 @@ def eye(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> T
     >>> eye(2, 3, k=1).tolist()
     [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    rows, columns = grid(int(N), int(N if M is None else M))
+    rows, columns = grid(*sizes("eye", (N, N if M is None else M)))
     return engine.cast(engine.equal(engine.add(rows, int(k)), columns), resolve(dtype))
 
 
@@ -165,7 +165,7 @@ def identity(n: int, dtype: str | None = None) -> Tensor:
 @op
 def tri(N: int, M: int | None = None, k: int = 0, dtype: str | None = None) -> Tensor:
     """N x M: ones on and below diagonal k, zeros above."""
-    rows, columns = grid(int(N), int(N if M is None else M))
+    rows, columns = grid(*sizes("tri", (N, N if M is None else M)))
     return engine.cast(engine.greater_equal(engine.add(rows, int(k)), columns), resolve(dtype))
 
 

@@ -20,7 +20,7 @@ Pair = tuple[Tensor, Tensor]
 def _complex(name: str, x: Sequence[Tensor], ndim: int = 1) -> Tensor:
     """A pair as one complex tensor of at least so many axes."""
     if not isinstance(x, (list, tuple)) or len(x) != 2:
-        raise ArgumentError(name, need="a pair (real, imaginary)", got=type(x).__name__, fix="pass (x, ops.zeros_like(x)) for real x")
+        raise ArgumentError(name, need="a pair (real, imaginary)", got="one tensor", fix="pass (x, ops.zeros_like(x)) for real x")
     if tuple(x[0].shape) != tuple(x[1].shape) or x[0].ndim < ndim:
         raise ShapeError(name, need=f"two parts of one shape, of at least {ndim} axes", got=f"{tuple(x[0].shape)} and {tuple(x[1].shape)}")
     if engine.dtype(x[0]) not in ("float32", "float64"):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,11 +29,16 @@ def spatial(where: str, value: Any, number: int) -> Sizes:
     return tuple(int(n) for n in several)
 
 
+FORMATS = ("channels_first", "channels_last")
+
+
 def is_channels_first(where: str, data_format: str | None) -> bool:
     """Whether channels come before space; None asks nyala.config.image_data_format()."""
     data_format = data_format or config.image_data_format()
-    if data_format not in ("channels_first", "channels_last"):
-        raise ArgumentError(f"{where}(data_format)", need="'channels_first' or 'channels_last'", got=repr(data_format))
+    if data_format not in FORMATS:
+        near = difflib.get_close_matches(str(data_format), FORMATS, n=1)
+        fix = f"did you mean {near[0]!r}?" if near else ""
+        raise ArgumentError(f"{where}(data_format)", need="'channels_first' or 'channels_last'", got=repr(data_format), fix=fix)
     return data_format == "channels_first"
 
 

@@ -316,6 +316,8 @@ def repeat(x: Tensor, repeats: int | Sequence[int], axis: int | None = None) -> 
         times = engine.to_numpy(convert(repeats))
     else:
         times = np.asarray(repeats)
+    if times.dtype.kind not in "iu" or times.min(initial=0) < 0:
+        raise ArgumentError("repeat(repeats)", need="integers from 0", got=f"{times.tolist()}")
     if times.size == 1:
         n = int(times.reshape(()))
         x = engine.reshape(x, (*x.shape[: place + 1], 1, *x.shape[place + 1 :]))

@@ -169,6 +169,7 @@ def unique(
     >>> unique([3, 1, 3]).tolist()
     [1, 3]
     """
+    axis = None if axis is None else normalize_axis(axis, x.ndim, "unique(axis)")
     if engine.abstract:
         if size is None or return_inverse or return_counts or return_index or axis is not None:
             raise ArgumentError(

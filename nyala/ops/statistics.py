@@ -82,6 +82,8 @@ def _quantile(name: str, x: Tensor, q: Any, axis: Axis, method: str, keepdims: b
         raise ArgumentError(f"{name}(method)", need=f"one of {METHODS}", got=repr(method))
     x, shape = _float(x), tuple(x.shape)
     axes = normalize_axes(axis, x.ndim)
+    if isinstance(q, (int, float)) and not 0 <= q <= 1:
+        raise ArgumentError(f"{name}(q)", need="a part from 0 to 1, or a percentage", got=f"{q} as a part")
     if count_along(x, axes) == 0:
         raise ShapeError(name, need="at least one element to choose from", got=f"shape {shape} along axes {axes}")
     dtype, q = engine.dtype(x), engine.cast(_float(convert(q)), "float64" if engine.dtype(x) == "float64" else "float32")

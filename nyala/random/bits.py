@@ -22,7 +22,7 @@ def as_shape(where: str, shape: Any) -> tuple[int, ...]:
     >>> as_shape("normal(shape)", [2, 3]), as_shape("normal(shape)", 4)
     ((2, 3), (4,))
     """
-    sizes = tuple(shape) if isinstance(shape, (list, tuple, np.ndarray)) else (shape,)
+    sizes = tuple(shape) if hasattr(shape, "__len__") else (shape,)
     if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes):
         raise ShapeError(where, need="sizes from 0", got=f"{shape!r}", fix="take unknown sizes from ops.shape(x) inside a layer")
     return tuple(int(n) for n in sizes)

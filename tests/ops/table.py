@@ -25,8 +25,9 @@ import pytest
 from nyala import ops
 from nyala.core import dtypes, tree
 from nyala.core.symbolic import Symbolic
-from nyala.engines import available_engines, backend, current, get_engine
+from nyala.engines import backend, current, get_engine
 from nyala.engines.spec import Spec, infer
+from nyala.testing import installed_engines
 
 FLOATS, INTEGERS = ("float16", "bfloat16", "float32"), ("int8", "uint8", "int32")
 TOLERANCES = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 2e-5, "complex64": 2e-5}
@@ -35,14 +36,7 @@ TOLERANCES = {"float16": 4e-3, "bfloat16": 3e-2, "float32": 2e-5, "complex64": 2
 @functools.cache
 def engines() -> list[str]:
     """Engines that compute and whose array library is installed."""
-    found = []
-    for name in available_engines():
-        try:
-            if not get_engine(name).abstract:
-                found.append(name)
-        except ImportError:
-            pass
-    return found
+    return [engine.name for engine in installed_engines()]
 
 
 # Inputs -------------------------------------------------------------------------------------------------------------------------------------

@@ -289,7 +289,7 @@ def test_loops(name):
         assert int(ops.while_loop(lambda d: d["i"] < 5, lambda d: {"i": d["i"] + 2}, {"i": 0})["i"]) == 6
         assert numbers(ops.fori_loop(1, 4, lambda i, v: v * 2, np.array([1.0, 3.0], "float32"))) == [8.0, 24.0]
         with pytest.raises(ValueError) as caught:
-            ops.while_loop(lambda i: i < 5, lambda i: i + 0.5, 0)
+            ops.while_loop(lambda i: i < 5, lambda i: ops.add(i, 0.5), 0)
         assert str(caught.value) == (
             "while_loop(body) needs a function that returns loop_vars as it got it, int32 (), got float32 ().\n"
             "  why: each turn of the loop must look like the one before\n  fix: start with values of the final shape and dtype, 0.0 in place of 0"

@@ -64,7 +64,7 @@ def pair(where: str, value: Any, number: int = 2) -> tuple[int, ...]:
     >>> pair("resize(size)", [2, 3])
     (2, 3)
     """
-    several = tuple(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,) * number
+    several: tuple[Any, ...] = tuple(value) if isinstance(value, (Sequence, np.ndarray)) and not isinstance(value, str) else (value,) * number
     if len(several) != number or not all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n > 0 for n in several):
         raise ArgumentError(where, need=f"a positive integer, or {number} of them", got=repr(value))
     return several

@@ -184,7 +184,8 @@ def affine_transform(
     numbers = _numbers(_matched("affine_transform(transform)", _floats(transform), (8,), x, images))
     numbers = [engine.cast(n, engine.dtype(values)) for n in numbers]
     grid = _grid(x.shape[1], x.shape[2], engine.dtype(values))
-    places = [_plane(*numbers[3:6], *grid), _plane(*numbers[:3], *grid)]
+    a, b, c, d, e, f = numbers[:6]
+    places = [_plane(d, e, f, *grid), _plane(a, b, c, *grid)]
     return back(_as(sample(values, places, order, fill_mode, float(fill_value)), engine.dtype(x)))
 
 
@@ -232,7 +233,8 @@ def perspective_transform(
     )
     numbers, (rows, columns) = _numbers(homography(start, end)), _grid(x.shape[1], x.shape[2], dtype)
     depth = engine.add(engine.add(engine.multiply(numbers[6], columns), engine.multiply(numbers[7], rows)), 1.0)
-    places = [engine.divide(_plane(*numbers[i : i + 3], rows, columns), depth) for i in (3, 0)]
+    a, b, c, d, e, f = numbers[:6]
+    places = [engine.divide(_plane(*plane, rows, columns), depth) for plane in ((d, e, f), (a, b, c))]
     return back(_as(sample(values, places, order, "constant", float(fill_value)), engine.dtype(x)))
 
 
