@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: S101
 """Whether Keras opens the .h5 files that Nyala writes: equal outputs, the same words of compile, the same state of the optimizer.
 
     python tools/check_hdf5_with_keras.py write FOLDER        with Nyala: models, a batch, what they answer
@@ -8,6 +7,8 @@
 Run from the root of the repository, each half in its own environment. The next step is not compared: Keras 3.15.1 on JAX does not build the optimizer
 of a model from any .h5 file, its own included, and then refuses to train it; so the state is compared as it lies in the file.
 """
+
+# ruff: noqa: S101
 
 import os
 import pathlib

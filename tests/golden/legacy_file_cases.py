@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: UP031, B905  (Python 3.7 runs this, too)
 """The models that make_legacy_files.py lets each Keras write: functions of its names, by era. Nothing of this repository is imported."""
+
+# ruff: noqa: UP031, B905  (Python 3.7 runs this, too)
 
 import json
 import os

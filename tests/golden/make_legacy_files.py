@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: UP031, RUF005  (Python 3.7 runs this, too)
 """Models and weights as Keras 0.3, 1.2, 2.2, tf-keras 2.15 and Keras 3 wrote them, with what they predict: python make_legacy_files.py ERA FOLDER.
 
 Runs in an environment of that time, with the Keras of the era and nothing of this repository:
@@ -15,6 +14,8 @@ Runs in an environment of that time, with the Keras of the era and nothing of th
 Each era becomes FOLDER/legacy_<era>.zip: for each case a file (.h5, .json or both), and a .npz of inputs x0, x1, ..., outputs y0, ..., and, for
 models that were being trained, the targets t0, ... of one more batch and the outputs after it (z0, ...).
 """
+
+# ruff: noqa: UP031, RUF005  (Python 3.7 runs this, too)
 
 import io
 import json

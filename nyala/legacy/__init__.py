@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keras 0, 1, 2 and tf.keras: what their files and configs say, in the words of Keras 3. Layers know nothing of this.
+
+`tables.py` has the old words, `layers.py` and `graphs.py` rewrite configs of layers and models, `objects.py` those of initializers and the like,
+`training.py` those of optimizers, losses and metrics. Dicts go in and dicts come out; nothing is built. Start at modernize, in graphs.py.
+"""
+
+from nyala.core.lazy import lazy
+
+__getattr__, __dir__, __all__ = lazy(
+    __name__,
+    {
+        "Era": "nyala.legacy.era:",
+        "build": "nyala.legacy.graphs:",
+        "modernize": "nyala.legacy.graphs:",
+        "modernize_training": "nyala.legacy.training:",
+    },
+)
