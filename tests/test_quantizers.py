@@ -121,6 +121,34 @@ def test_layers(name, engine):
         check_gradients(layer, case)
 
 
+@pytest.mark.parametrize("name", of("attention"))
+def test_attention_is_quantized_inside_a_model(name, engine):
+    case, x = of("attention")[name], nyala.Input((3, 10))
+    layer = build(nyala, case["layer"])
+    model = nyala.Model(x, layer(x, x))
+    layer.set_weights(case["weights"])
+    model.quantize(case["mode"]) if isinstance(case["mode"], str) else model.quantize(config=build(nyala, case["mode"]))
+    for again in (model, nyala.Model.from_config(plain(model.get_config()))):  # Keras makes it of floats again
+        again.set_weights(model.get_weights())
+        assert [[w.path, list(w.shape), w.dtype, w.trainable] for w in again.weights] == case["names"]
+        for weight, expected in zip([w for w in again.weights if w.shape != (1024,)], case["values"], strict=True):
+            close(weight, expected)
+        close(again(case["inputs"]), case["output"])
+        assert plain(again.get_config()) == plain(model.get_config())
+    if engine != "numpy":
+        inputs = nyala.Variable(case["inputs"])
+        loss = lambda: ops.sum(model(inputs, training=False) * ops.convert_to_tensor(case["cotangent"]))  # noqa: E731
+        close(gradients_of(loss, [inputs])[0], case["gradient"])
+
+
+def test_attention_of_a_quantized_policy_is_quantized_from_the_start():
+    for policy in ("int8_from_float32", dtype_policies.DTypePolicyMap("float32", {"heads/query": "int8_from_float32"})):
+        layer = layers.MultiHeadAttention(2, 3, name="heads", dtype=policy)
+        layer(np.ones((2, 3, 5), "float32"), np.ones((2, 3, 5), "float32"))
+        modes = [p.quantization_mode for p in (layer.query_dense, layer.key_dense)]
+        assert modes == (["int8", "int8"] if isinstance(policy, str) else ["int8", None])
+
+
 def _alpha(case):
     return {"lora_alpha": 3.0} if case["lora"] else {}
 
@@ -192,7 +220,8 @@ def test_what_quantize_refuses():
     dense.build((None, 5))
     with raises(UnsupportedMode, f"Dense 'logits'.quantize needs one of 'int8', 'int4', 'float8', got 'gptq'.\n  why: {why}\n  fix: {fix}"):
         dense.quantize(config=quantizers.GPTQConfig(["a"], str))
-    with raises(ArgumentError, "Dense 'logits'.quantize(mode) needs one of 'int8', 'float8', 'int4', 'gptq', 'awq', got 'int9'."):
+    need = "one of 'int8', 'float8', 'int4', 'gptq', 'awq'"
+    with raises(ArgumentError, f"Dense 'logits'.quantize(mode) needs {need}, got 'int9'.\n  fix: did you mean 'int8'?"):
         dense.quantize("int9")
     with raises(ArgumentError, "Dense 'logits'.quantize needs a mode or a config, got neither.\n  fix: say quantize(\"int8\")"):
         dense.quantize()

@@ -154,6 +154,8 @@ def member(kind: str, name: str, function: bool | None = None) -> Any:
             "CustomScaleLayer": "nyala.applications.inception_resnet_v2:CustomScaleLayer",
         }
         return _base(places[name]) if name in places else None
+    if kind == "optimizer" and name == "OptimizerMap":  # the argument of a MultiOptimizer, a table and no optimizer
+        return importlib.import_module(package).OptimizerMap
     if kind == "feature" and name == "TFDIdentity":  # what configs of a FeatureSpace call the layer of a feature that stays as it is
         return importlib.import_module("nyala.layers").Identity
     if kind == "feature":

@@ -93,9 +93,7 @@ def map_structure(func: Callable, *structures: Tree, none_is_leaf: bool = True) 
         return None if first is None and not none_is_leaf else func(*structures)
     if len(structures) > 1:
         _same(structures, check_types=False)
-    return _rebuild(
-        first, [map_structure(func, *children, none_is_leaf=none_is_leaf) for children in zip(*map(_children, structures), strict=True)]
-    )
+    return _rebuild(first, [map_structure(func, *children, none_is_leaf=none_is_leaf) for children in zip(*map(_children, structures), strict=True)])
 
 
 def map_shape_structure(func: Callable, structure: Tree) -> Tree:

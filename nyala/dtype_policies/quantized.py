@@ -123,7 +123,7 @@ class AWQDTypePolicy(_Grouped):
 
 def _numbers(where: str, mode: Any, form: str) -> list[int]:
     """The numbers in a mode such as "gptq/4/128"; the last is positive or -1."""
-    kind, *rest = mode.split("/") if isinstance(mode, str) else [None]
+    kind, *rest = mode.split("/") if isinstance(mode, str) else [""]
     expected, *names = form.split("/")
     numbers = [int(n) for n in rest if n.removeprefix("-").isdecimal()]
     if kind != expected or len(rest) != len(names) or len(numbers) != len(rest):

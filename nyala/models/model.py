@@ -188,9 +188,7 @@ class Model(Trainer, Layer):
         """Which layers come before the blocks of a model, and which make them up, for modes that calibrate; None: such modes are not supported."""
         return None
 
-    def export(
-        self, filepath: Any, format: str = "tf_saved_model", verbose: bool | None = None, input_signature: Any = None, **kwargs: Any
-    ) -> None:
+    def export(self, filepath: Any, format: str = "tf_saved_model", verbose: bool | None = None, input_signature: Any = None, **kwargs: Any) -> None:
         """Write the model for inference, in a form that runs without Nyala; see nyala.export.export_model.
 
         Args:

@@ -7,6 +7,7 @@ from typing import Any
 
 from nyala.core.configurable import Configurable
 from nyala.core.errors import ArgumentError, ArgumentTypeError, NyalaError
+from nyala.core.serialization import serialize_keras_object
 from nyala.layers.arguments import as_choice, as_count, is_int
 from nyala.quantizers.quantizer import AbsMaxQuantizer, get
 
@@ -193,13 +194,14 @@ def resolve(where: str, mode: str | None, config: Any, supported: tuple[str, ...
     """The config of quantize(mode, config): given, or the usual one of the mode. Refuses modes that are not supported."""
     if config is not None and not isinstance(config, QuantizationConfig):
         raise ArgumentTypeError(f"{where}(config)", need="a QuantizationConfig", got=repr(config), fix="pass the mode by name, and no config")
-    if mode is None and config is None:
-        raise ArgumentError(where, need="a mode or a config", got="neither", fix='say quantize("int8")')
     if mode is not None:
         as_choice(f"{where}(mode)", mode, MODES)
-    if mode is not None and config is not None and mode != config.mode:
-        raise ArgumentError(where, need="a config of the mode", got=f"mode {mode!r} and a config of {config.mode!r}", fix="leave the mode out")
-    mode = mode or config.mode
+        if config is not None and mode != config.mode:
+            raise ArgumentError(where, need="a config of the mode", got=f"mode {mode!r} and a config of {config.mode!r}", fix="leave the mode out")
+    elif config is None:
+        raise ArgumentError(where, need="a mode or a config", got="neither", fix='say quantize("int8")')
+    else:
+        mode = config.mode
     if mode in UNSUPPORTED:
         why = "it calibrates on text, layer by layer, which is not part of this library"
         raise UnsupportedMode(where, need=_listed(supported), got=repr(mode), why=why, fix='use quantize("int4"), whose blocks need no text')
@@ -208,10 +210,21 @@ def resolve(where: str, mode: str | None, config: Any, supported: tuple[str, ...
     return config if config is not None else CONFIGS[mode]()
 
 
+def usual(policy: Any) -> QuantizationConfig | None:
+    """The config of a quantized dtype policy where nothing else is said; None: resolve chooses."""
+    return Int4QuantizationConfig(block_size=getattr(policy, "block_size", None)) if policy.quantization_mode == "int4" else None
+
+
+def is_usual(config: QuantizationConfig | None, policy: Any) -> bool:
+    """Whether the policy alone says what config says."""
+    expected = resolve("", policy.quantization_mode, usual(policy))
+    return config is None or (type(config) is type(expected) and serialize_keras_object(config) == serialize_keras_object(expected))
+
+
 def check_bits(where: str, bits: Any, allowed: tuple[int, ...]) -> None:
     """Raise unless bits is one of the numbers allowed."""
     if bits not in allowed:
-        raise ArgumentError(where, need="one of " + ", ".join(map(str, allowed)) if len(allowed) > 1 else str(allowed[0]), got=repr(bits))
+        raise ArgumentError(where, need="one of " * (len(allowed) > 1) + ", ".join(map(str, allowed)), got=repr(bits))
 
 
 def check_group(where: str, size: Any) -> None:

@@ -52,9 +52,9 @@ class Layout:
     indexed: bool = True
 
 
-def matrix_layout(shape: tuple[int, int], summed: int, **others: Any) -> Layout:
+def matrix_layout(shape: tuple[int, ...], summed: int, **others: Any) -> Layout:
     """The layout of a matrix whose product sums over one of its axes."""
-    return Layout(shape, (summed,), (0, 1), (shape[1 - summed],), shape, along=summed, **others)
+    return Layout(shape, (summed,), (0, 1), (shape[1 - summed],), (shape[0], shape[1]), along=summed, **others)
 
 
 def quantize(layer: Any, mode: str | None, type_check: bool, config: Any, supported: tuple[str, ...]) -> None:

@@ -46,7 +46,7 @@ class AbsMaxQuantizer(Quantizer):
     def __init__(self, axis: Axis = None, value_range: Range = (-127, 127), epsilon: float = 1e-7, output_dtype: str = "int8") -> None:
         super().__init__(output_dtype)
         self.axis = axis if axis is None else (axis,) if isinstance(axis, int) else tuple(axis)
-        self.value_range, self.epsilon = tuple(value_range), epsilon
+        self.value_range, self.epsilon = (value_range[0], value_range[1]), epsilon
 
     def __call__(self, x: Tensor, axis: Axis = None, to_numpy: bool = False) -> tuple[Tensor, Tensor]:
         """The integers of x and their scale; axis, if its own is None, by default the last."""

@@ -19,9 +19,9 @@ from nyala.applications import frame, imagenet_utils
 from nyala.applications.convnext import LayerScale
 from nyala.applications.inception_resnet_v2 import CustomScaleLayer
 from nyala.core.errors import ArgumentError, ShapeError
+from nyala.files.downloads import DownloadError
 from nyala.initializers import VarianceScaling
 from nyala.testing.layers import check_layer
-from nyala.files.downloads import DownloadError
 from tests.golden.application_cases import FIRST, GRAPHS, MODULES, NETWORKS, OUTPUTS, images, output_of, scores, text_of
 from tests.golden.store import read
 from tests.layers.tools import normals, raises

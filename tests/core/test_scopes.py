@@ -185,7 +185,8 @@ def test_models_recompute_and_train():
 
 
 def test_add_metric_says_what_to_do():
-    with pytest.raises(NotImplementedError, match=r"Identity\.add_metric needs Keras 2, got Keras 3, where it is gone\.\n  fix: make a metric in __init__"):
+    text = r"Identity\.add_metric needs Keras 2, got Keras 3, where it is gone\.\n  fix: make a metric in __init__"
+    with pytest.raises(NotImplementedError, match=text):
         layers.Identity().add_metric(1)
 
 

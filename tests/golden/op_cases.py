@@ -19,7 +19,7 @@ def draw(random, value):
 
 def _holes(random, shape):
     x = random.normal(size=shape)
-    x.reshape(-1)[1 :: 4] = np.nan
+    x.reshape(-1)[1::4] = np.nan
     return x.astype("float32")
 
 

@@ -218,8 +218,8 @@ def test_lambda_errors():
         "  fix: write it with def, above it @nyala.saving.register_keras_serializable(), and pass its name to Lambda",
     ]
     config = {"name": "shift", "function": {"class_name": "__lambda__", "config": {"code": "4wEA"}}}
-    why = "running code from a file is not safe\n  fix: write it with def again, and pass it by the name of the layer: custom_objects={'shift': function}"
-    why += "\n  rule: object-lambda"
+    why = "running code from a file is not safe\n  fix: write it with def again, and pass it by the name of the layer: "
+    why += "custom_objects={'shift': function}\n  rule: object-lambda"
     with raises(UnsafeObjectError, f"Lambda.from_config(function) needs the name of a function, got the bytes of a lambda.\n  why: {why}"):
         layers.Lambda.from_config(config)
     with raises(ArgumentTypeError, "Lambda(function) needs a function, got 3."):

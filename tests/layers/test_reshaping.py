@@ -118,7 +118,8 @@ def test_default_data_format():
         (
             lambda: layers.UpSampling2D(interpolation="cubic"),
             ArgumentError,
-            "UpSampling2D(interpolation) needs one of 'nearest', 'bilinear', 'bicubic', 'lanczos3', 'lanczos5', got 'cubic'.",
+            "UpSampling2D(interpolation) needs one of 'nearest', 'bilinear', 'bicubic', 'lanczos3', 'lanczos5', got 'cubic'.\n"
+            "  fix: did you mean 'bicubic'?",
         ),
         (
             lambda: layers.Reshape((7,), name="r")(np.zeros((2, 3, 5))),

@@ -87,7 +87,8 @@ def test_smart_resize_cuts_the_middle():
 def test_errors(tmp_path):
     with raises(ArgumentError, "load_img(color_mode) needs one of 'grayscale', 'rgb', 'rgba', got 'bgr'."):
         utils.load_img("x.png", "bgr")
-    with raises(ArgumentError, "load_img(interpolation) needs one of 'nearest', 'bilinear', 'bicubic', 'hamming', 'box', 'lanczos', got 'cubic'."):
+    need = "one of 'nearest', 'bilinear', 'bicubic', 'hamming', 'box', 'lanczos'"
+    with raises(ArgumentError, f"load_img(interpolation) needs {need}, got 'cubic'.\n  fix: did you mean 'bicubic'?"):
         utils.load_img("x.png", interpolation="cubic")
     with pytest.raises(FileNotFoundError):
         utils.load_img(tmp_path / "x.png")

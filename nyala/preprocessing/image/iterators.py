@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nyala.core import config
-from nyala.core.errors import ArgumentError, ShapeError
+from nyala.core.errors import ArgumentError, ShapeError, missing_method
 from nyala.layers.arguments import as_choice, as_count
 from nyala.utils.dataset import PyDataset
 from nyala.utils.folders import list_files
@@ -43,7 +43,7 @@ class Iterator(PyDataset):
         self.lock = threading.Lock()
 
     def _get_batches_of_transformed_samples(self, index_array: np.ndarray, random: Any) -> Any:
-        raise NotImplementedError(f"{type(self).__name__} needs a method _get_batches_of_transformed_samples(self, index_array, random)")
+        raise missing_method(self, "_get_batches_of_transformed_samples(self, index_array, random)")
 
     def _batch(self, index: int) -> Any:
         with self.lock:
