@@ -55,6 +55,14 @@ class LearningRateFinder(Callback):
         self._planned = self.steps
         self._before: list[tuple[Variable, np.ndarray]] = []
 
+    def get_state(self) -> dict[str, Any]:
+        before = [value for _, value in self._before]
+        return {"rates": list(self.rates), "losses": list(self.losses), "average": self._average, "before": before}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.rates, self.losses, self._average = list(state["rates"]), list(state["losses"]), state["average"]
+        self._before = [(variable, value) for (variable, _), value in zip(self._before, state["before"], strict=True)]
+
     def on_train_begin(self, logs: Logs = None) -> None:
         optimizer = self.model.optimizer
         if not isinstance(getattr(optimizer, "learning_rate", None), Variable):

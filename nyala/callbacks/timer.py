@@ -57,6 +57,12 @@ class Timer(Callback):
         """The callbacks of this fit; CallbackList calls it."""
         self._others = [callback for callback in callbacks if callback is not self]
 
+    def get_state(self) -> dict[str, Any]:
+        return {"seconds": dict(self.seconds), "callbacks": dict(self.callbacks), "steps": self.steps}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
     # The clock: every moment belongs to one part --------------------------------------------------------------------------------------------
 
     def _turn(self, part: str) -> None:

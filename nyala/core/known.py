@@ -77,25 +77,10 @@ POSITIONS = {
 }  # fmt: skip
 NOT_OBJECTS = frozenset({"get", "serialize", "deserialize"})
 # Ops that take functions, or whose result is no tensor of the graph.
-NOT_IN_GRAPHS = frozenset(
-    [
-        "associative_scan",
-        "cond",
-        "convert_to_numpy",
-        "custom_gradient",
-        "dtype",
-        "fori_loop",
-        "is_tensor",
-        "jvp",
-        "map",
-        "scan",
-        "shape",
-        "switch",
-        "vectorize",
-        "vectorized_map",
-        "while_loop",
-    ]
-)
+NOT_IN_GRAPHS = frozenset({
+    "associative_scan", "cond", "convert_to_numpy", "custom_gradient", "dtype", "fori_loop", "is_tensor", "jvp", "map", "scan", "shape", "switch",
+    "vectorize", "vectorized_map", "while_loop",
+})  # fmt: skip
 _SPELLED = re.compile(
     r"(?:tensorflow\.(?:python\.)?)?(?:tf_keras|keras|nyala)(?:\.(?:src|api|_tf_keras\.keras|_v2|v2))*(?:\.([a-z_0-9]+))?(?:\.[a-z_0-9]+)*"
 )

@@ -260,16 +260,16 @@ def grad(function: Callable, variables: Sequence[Variable]) -> Callable:
     return lambda *args, **kwargs: both(*args, **kwargs)[1]
 
 
-def remat(function: Callable) -> Callable:
+def remat(f: Callable) -> Callable:
     """The same function, whose intermediate values are recomputed for the gradient instead of stored: less memory, more time.
 
     Variables that it reads or assigns become arguments and results: the second run sees what the first one saw."""
 
-    @functools.wraps(function)
+    @functools.wraps(f)
     def call(*args: Any, **kwargs: Any) -> Any:
         from nyala.engines.spec import Spec
 
-        engine, bound = current(), functools.partial(function, **kwargs)
+        engine, bound = current(), functools.partial(f, **kwargs)
         if engine.abstract:
             return bound(*args)
         args = tuple(tree.map_structure(lambda leaf: leaf if _is_static(leaf) else convert(leaf), list(args)))

@@ -7,7 +7,7 @@ from typing import Any
 
 from nyala import losses, ops
 from nyala.core import tree
-from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, ShapeError, StateError, StructureError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, ShapeError, StateError, StructureError, missing_method
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.core.symbolic import plain_shape
 from nyala.engines.protocol import Tensor
@@ -18,7 +18,7 @@ class DistillationLoss:
 
     def compute_loss(self, teacher_outputs: Any, student_outputs: Any, **kwargs: Any) -> Tensor:
         """A scalar, from trees of outputs of the two models."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method compute_loss(self, teacher_outputs, student_outputs, **kwargs)")
+        raise missing_method(self, "compute_loss(self, teacher_outputs, student_outputs, **kwargs)")
 
     def validate_outputs(self, teacher_outputs: Any, student_outputs: Any) -> None:
         """Raise StructureError unless the two have outputs in the same structure."""

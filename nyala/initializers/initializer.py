@@ -10,7 +10,7 @@ import numpy as np
 
 from nyala.core import dtypes
 from nyala.core.configurable import Configurable
-from nyala.core.errors import ArgumentError, DTypeError
+from nyala.core.errors import ArgumentError, DTypeError, missing_method
 from nyala.core.seeds import SeedGenerator, draw_seed, host_generator
 from nyala.engines import engine
 from nyala.engines.protocol import Tensor
@@ -35,7 +35,7 @@ class Initializer(Configurable):
 
     def values(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         """Values on the host, of any dtype that casts to `dtype`."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method values(shape, dtype) or __call__(shape, dtype)")
+        raise missing_method(self, "values(shape, dtype) or __call__(shape, dtype)")
 
     def clone(self) -> Any:
         """A new object of the same config: without a seed it draws another."""

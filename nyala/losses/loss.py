@@ -10,7 +10,7 @@ from typing import Any
 from nyala import dtype_policies, ops
 from nyala.core import config, tree
 from nyala.core.configurable import Configurable
-from nyala.core.errors import ArgumentError, ArgumentTypeError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, missing_method
 from nyala.core.masks import get_mask
 from nyala.core.names import auto_name, to_snake_case
 from nyala.core.serialization import serialize_keras_object
@@ -52,7 +52,7 @@ class Loss(Configurable):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """One value per sample (and time step, pixel, ...)."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method call(self, y_true, y_pred)")
+        raise missing_method(self, "call(self, y_true, y_pred)")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The loss of a batch: a scalar, unless the reduction is None.

@@ -15,7 +15,7 @@ import numpy as np
 from nyala import dtype_policies
 from nyala.core import config, dtypes
 from nyala.core.configurable import Configurable
-from nyala.core.errors import ArgumentError
+from nyala.core.errors import ArgumentError, missing_method
 from nyala.core.names import auto_name, name_scope, to_snake_case
 from nyala.core.variable import Variable, scope
 from nyala.engines import engine
@@ -134,11 +134,11 @@ class Metric(Configurable):
 
     def update_state(self, *args: Any, **kwargs: Any) -> None:
         """Add a batch to the state."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method update_state(self, y_true, y_pred, sample_weight=None)")
+        raise missing_method(self, "update_state(self, y_true, y_pred, sample_weight=None)")
 
     def result(self) -> Any:
         """The measure of all batches so far: a tensor, or a dict of them by name."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method result(self)")
+        raise missing_method(self, "result(self)")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Add a batch; returns the result so far."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from nyala.core import config as settings
 from nyala.core import dtypes, names
-from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError, missing_method
 from nyala.core.op import convert
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.core.variable import Variable, purify
@@ -242,7 +242,7 @@ class Optimizer:
 
     def update(self, gradient: Tensor, value: Tensor, slots: Slots, *args: Any, **scalars: Any) -> tuple[Tensor, Slots]:
         """The new value of one variable and its new slots."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method update_step(self, gradient, variable, learning_rate)")
+        raise missing_method(self, "update_step(self, gradient, variable, learning_rate)")
 
     def update_step(self, gradient: Tensor, variable: Variable, learning_rate: Tensor) -> None:
         """Update one variable and its slots: what optimizers of one's own override."""

@@ -21,10 +21,11 @@ from nyala.training.diagnosis import explain_nan
 from nyala.training.loop import Runner, to_device
 from nyala.training.prediction import joined, predict_arrays, predict_batch
 from nyala.training.resume import Run, resuming
-from nyala.training.steps import KEPT, Steps
+from nyala.training.state_tree import StateTree
+from nyala.training.steps import KEPT
 
 
-class Trainer(Steps):
+class Trainer(StateTree):
     """What makes a layer a model that can be trained. Model inherits it."""
 
     history: Any  # the History of the last fit

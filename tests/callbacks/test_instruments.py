@@ -184,3 +184,28 @@ def test_an_instrument_costs_nothing_where_it_is_not_used():
     quiet = callbacks.CallbackList([callbacks.EarlyStopping("loss"), Sleepy(), callbacks.PlotHistory()], add_history=True, add_progbar=True)
     assert not quiet.wants_batches("train")
     assert not quiet.wants_batches("test")
+
+
+def test_the_finder_and_the_timer_go_on_after_an_interruption(tmp_path):
+    x = np.random.default_rng(3).normal(size=(24, 3)).astype("float32")
+
+    class Stop(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:
+                raise KeyboardInterrupt
+
+    def run(resume, *others):
+        nyala.utils.set_random_seed(2)
+        model = nyala.Sequential([nyala.Input((3,)), nyala.layers.Dense(1)])
+        model.compile("sgd", "mse")
+        finder, timer = callbacks.LearningRateFinder(1e-3, 0.1, steps=12), callbacks.Timer(verbose=0)
+        model.fit(x, x[:, :1], batch_size=6, epochs=3, verbose=0, callbacks=[finder, timer, *others], resume=resume)
+        return finder, timer, model.get_weights()
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "run", Stop())
+    finder, timer, weights = run(tmp_path / "run")
+    whole, _, first = run(None)
+    assert (finder.rates, finder.losses, timer.steps) == (whole.rates, whole.losses, 12)
+    for a, b in zip(weights, first, strict=True):
+        np.testing.assert_array_equal(a, b)

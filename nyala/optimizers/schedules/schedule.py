@@ -8,7 +8,7 @@ from typing import Any
 
 from nyala.core import config as settings
 from nyala.core.configurable import Configurable
-from nyala.core.errors import ArgumentError
+from nyala.core.errors import ArgumentError, missing_method
 from nyala.core.op import convert
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.engines.protocol import Tensor
@@ -28,7 +28,7 @@ class LearningRateSchedule(Configurable):
 
     def __call__(self, step: Any) -> Tensor:
         """The learning rate at this step."""
-        raise NotImplementedError(f"{type(self).__name__} needs a method __call__(self, step)")
+        raise missing_method(self, "__call__(self, step)")
 
 
 def as_float(step: Any) -> Tensor:
