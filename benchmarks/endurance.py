@@ -126,7 +126,7 @@ def main() -> int:
     options = parser.parse_args()
     calls, models, width = (100, 5, 3) if options.quick else (max(options.predictions, 100), max(options.rebuilds, 5), 8)
     faults = endure("predict", predictions(width), calls, calls // 20, calls // 10, PREDICT_PROGRAMS)
-    faults += endure("rebuild", rebuilds(width), models, models // 5, models // 5, models * PROGRAMS_OF_A_FIT)
+    faults += endure("rebuild", rebuilds(width), models, models // 5, models // 5, PROGRAMS_OF_A_FIT)  # equal models share them
     for fault in faults:
         print(f"FAILED {fault}")
     print("failed" if faults else "memory is flat, compilations are bounded")

@@ -41,6 +41,9 @@ class Callback:
     def set_state(self, state: dict[str, Any]) -> None:
         """Go on from what get_state returned; called after on_train_begin and, in the middle of an epoch, after on_epoch_begin."""
 
+    def on_exception(self, error: BaseException) -> None:
+        """After an error, or Ctrl-C, ended fit, evaluate or predict before its last hook: put back what must not stay. The error is raised on."""
+
     def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
         """Old name of on_train_batch_begin."""
 

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from nyala.callbacks.callback import BATCH_HOOKS, Callback, Logs, wants_batches
@@ -66,6 +67,22 @@ class CallbackList(Callback):
         self.model = model
         for callback in self.callbacks:
             callback.set_model(model)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """The block is a fit, evaluate or predict, whose callbacks hear of the error that ends it."""
+        try:
+            yield
+        except BaseException as error:
+            self.on_exception(error)
+            raise
+
+    def on_exception(self, error: BaseException) -> None:
+        for callback in self.callbacks:
+            try:
+                callback.on_exception(error)
+            except Exception as failure:
+                error.add_note(f"and {type(callback).__name__}.on_exception raised {type(failure).__name__}: {failure}")
 
     def wants_batches(self, mode: str) -> bool:
         """Whether a callback has a hook of batches for "train", "test" or "predict"."""

@@ -19,7 +19,8 @@ class EarlyStopping(Callback):
         verbose: 1 says so.
         mode: "min", "max" or "auto", by the name.
         baseline: value that must be beaten.
-        restore_best_weights: give the model the weights of its best epoch at the end of training, also when it was not stopped.
+        restore_best_weights: give the model the weights of its best epoch at the end of training, also when it was not stopped, or
+            ended by an error or Ctrl-C.
         start_from_epoch: epochs to wait before watching.
 
     Differs from Keras: the best weights are restored whenever training ends.
@@ -49,7 +50,7 @@ class EarlyStopping(Callback):
 
     def get_monitor_value(self, logs: Logs) -> float | None:
         """The watched value among the logs; None, with a warning, without it."""
-        return self._watch.value(logs)
+        return self._watch.value(logs, self.model)
 
     def get_state(self) -> dict[str, Any]:
         names = ("stopped_epoch", "best_epoch", "wait", "best_weights")
@@ -85,5 +86,11 @@ class EarlyStopping(Callback):
     def on_train_end(self, logs: Logs = None) -> None:
         if self.stopped_epoch and self.verbose:
             print(f"Epoch {self.stopped_epoch + 1}: early stopping; the best was epoch {self.best_epoch + 1}")
+        self._restore()
+
+    def on_exception(self, error: BaseException) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
         if self.restore_best_weights and self.best_weights is not None:
             self.model.set_weights(self.best_weights)

@@ -107,7 +107,7 @@ class ReduceLROnPlateau(Callback):
         rate = float(np.asarray(self.model.optimizer.learning_rate))
         if logs is not None:
             logs["learning_rate"] = rate
-        value = self._watch.value(logs)
+        value = self._watch.value(logs, self.model)
         if value is None:
             return
         if self.in_cooldown():

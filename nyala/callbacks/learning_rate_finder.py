@@ -28,7 +28,7 @@ class LearningRateFinder(Callback):
         rates, losses: of each batch, the latter smoothed.
         suggestion: the rate where the loss falls most steeply, a good one to begin with.
 
-    Weights, the state of the optimizer and its rate are what they were before, once training ends; train with the suggestion in another fit.
+    Weights, the state of the optimizer and its rate are what they were before, once training ends, by an error too; train with the suggestion in another fit.
     Source: Smith 2017, Cyclical Learning Rates for Training Neural Networks.
 
     >>> import nyala
@@ -98,6 +98,9 @@ class LearningRateFinder(Callback):
         for variable, value in self._before:
             variable.assign(value)
         self._before = []
+
+    def on_exception(self, error: BaseException) -> None:
+        self.on_train_end()
 
     @property
     def suggestion(self) -> float:

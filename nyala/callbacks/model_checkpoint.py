@@ -14,7 +14,7 @@ from nyala.callbacks.monitor import Monitor
 from nyala.core.errors import ArgumentError
 
 WEIGHTS = (".npz", ".weights.h5")
-MODELS = (".keras", ".h5", ".hdf5")
+HDF5 = (".h5", ".hdf5")  # a whole model, or with save_weights_only its weights
 
 
 class ModelCheckpoint(Callback):
@@ -30,8 +30,9 @@ class ModelCheckpoint(Callback):
         save_weights_only: True refuses suffixes of whole models.
         save_freq: "epoch", or every so many batches.
         initial_value_threshold: value that must be beaten first.
+        period: Keras 2's word for every so many epochs.
 
-    Differs from Keras: .npz files, and memory. A failed save leaves the file of before.
+    Differs from Keras: .npz files, .h5 files of weights alone, and memory. A failed save leaves the file of before.
     """
 
     def __init__(
@@ -44,9 +45,10 @@ class ModelCheckpoint(Callback):
         mode: str = "auto",
         save_freq: str | int = "epoch",
         initial_value_threshold: float | None = None,
+        period: int = 1,
     ) -> None:
         super().__init__()
-        suffixes = WEIGHTS if save_weights_only else (*WEIGHTS, *MODELS)
+        suffixes = (*WEIGHTS, *HDF5) if save_weights_only else (*WEIGHTS, ".keras", *HDF5)
         if filepath is not None and not os.fspath(filepath).endswith(suffixes):
             raise ArgumentError(
                 "ModelCheckpoint(filepath)",
@@ -57,8 +59,10 @@ class ModelCheckpoint(Callback):
             )
         if save_freq != "epoch" and (not isinstance(save_freq, int) or isinstance(save_freq, bool) or save_freq < 1):
             raise ArgumentError(f"{type(self).__name__}(save_freq)", need="'epoch' or a number of batches", got=repr(save_freq))
+        if not isinstance(period, int) or isinstance(period, bool) or period < 1:
+            raise ArgumentError(f"{type(self).__name__}(period)", need="a number of epochs", got=repr(period))
         self.filepath, self.monitor, self.verbose, self.save_best_only, self.save_freq = filepath, monitor, verbose, save_best_only, save_freq
-        self.save_weights_only, self.mode = save_weights_only, mode
+        self.save_weights_only, self.mode, self.period = save_weights_only, mode, period
         self._watch = Monitor(monitor, mode, 0, type(self).__name__, initial_value_threshold)
         self.weights: list[np.ndarray] | None = None
         self._epoch = self._batches = 0
@@ -79,7 +83,7 @@ class ModelCheckpoint(Callback):
         self._epoch = epoch
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        if self.save_freq == "epoch":
+        if self.save_freq == "epoch" and (epoch + 1) % self.period == 0:
             self._keep(epoch, logs or {})
 
     def _on_batch(self, batch: int, logs: Logs = None) -> None:
@@ -89,7 +93,7 @@ class ModelCheckpoint(Callback):
 
     def _keep(self, epoch: int, logs: dict[str, Any]) -> None:
         if self.save_best_only:
-            value = self._watch.value(logs)
+            value = self._watch.value(logs, self.model)
             if value is None or not self._watch.better(value):
                 return
             self._watch.best = value
@@ -104,7 +108,7 @@ class ModelCheckpoint(Callback):
         except KeyError as error:
             raise ArgumentError("ModelCheckpoint(filepath)", need=f"names among {['epoch', *logs]}", got=f"{self.filepath!r}") from error
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-        weights = path.endswith(WEIGHTS)
+        weights = self.save_weights_only or path.endswith(WEIGHTS)
         (self.model.save_weights if weights else self.model.save)(path)
         if self.verbose:
             print(f"Epoch {epoch + 1}: {'weights' if weights else 'model'} written to {path}")

@@ -51,6 +51,9 @@ class ProgbarLogger(Callback):
         self._close()
         self._inside_training = False
 
+    def on_exception(self, error: BaseException) -> None:
+        self.on_train_end()
+
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._epoch, self._began = epoch, time.perf_counter()
         self._open(f"Epoch {epoch + 1}/{self.params.get('epochs')}")

@@ -74,3 +74,6 @@ class SwapEMAWeights(Callback):
 
     def on_predict_end(self, logs: Logs = None) -> None:
         self._show_own()
+
+    def on_exception(self, error: BaseException) -> None:
+        self._show_own()

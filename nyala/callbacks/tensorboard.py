@@ -171,6 +171,9 @@ class TensorBoard(Callback):
             writer.close()
         self._writers = {}
 
+    def on_exception(self, error: BaseException) -> None:
+        self.on_train_end()
+
     def _flush(self) -> None:
         for writer in self._writers.values():
             writer.flush()

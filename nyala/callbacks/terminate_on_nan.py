@@ -47,3 +47,6 @@ class TerminateOnNaN(Callback):
 
     def on_train_end(self, logs: Logs = None) -> None:
         self._before = None
+
+    def on_exception(self, error: BaseException) -> None:
+        self._before = None

@@ -122,12 +122,20 @@ class Timer(Callback):
         self._turn("rest")
 
     def on_train_end(self, logs: Logs = None) -> None:
+        self._end()
+        if self.verbose:
+            print(self.table())
+
+    def on_exception(self, error: BaseException) -> None:
+        if self.seconds:  # it had begun
+            self._end()
+
+    def _end(self) -> None:
+        """The last turn; the other callbacks get their hooks back as they were."""
         self._turn("rest")
         for callback, name in self._wrapped:
             callback.__dict__.pop(name, None)
         self._wrapped, self._others = [], []
-        if self.verbose:
-            print(self.table())
 
     def table(self) -> str:
         """The parts with their share of the time, and the callbacks that took any."""

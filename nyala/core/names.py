@@ -32,6 +32,15 @@ def auto_name(prefix: str) -> str:
     return f"{prefix}_{number}" if number else prefix
 
 
+def is_made_up(name: str) -> bool:
+    """Whether auto_name may have given this name, "_state" behind it or not.
+
+    >>> is_made_up(auto_name("dense") + "_state"), is_made_up("my_dense")
+    (True, False)
+    """
+    return re.sub(r"(_\d+)?(_state)?$", "", name) in _counts
+
+
 def get_uid(prefix: str = "") -> int:
     """1, 2, 3, ... for each prefix."""
     with _lock:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from nyala.core import twins
 from nyala.core.errors import ArgumentError
 from nyala.core.op import convert, engine
 from nyala.core.variable import Variable
@@ -47,6 +48,7 @@ def set_random_seed(seed: int, deterministic: bool | None = None) -> None:
         _forget_global()
     if deterministic is not None:
         real_engine().make_deterministic(bool(deterministic))
+        twins.forget()  # programs to come shall have the algorithms that are asked for now
 
 
 def reset() -> None:

@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nyala.core import tree
+from nyala.core import tree, twins
 from nyala.core.op import convert
 from nyala.core.recompiles import Recompiles
 from nyala.core.variable import Scope, Variable, autocast, state
@@ -19,43 +19,65 @@ STATIC = (str, bytes, bool, type(None), type, type(...))
 
 
 class Program:
-    """One trace of a stateful function: compiled, with the variables it assigns (whose memory is reused) and those it only reads."""
+    """A stateful function, compiled: the variables it assigns (whose memory is reused), those it only reads, and the engine's trace of it.
+
+    A twin of a function that was compiled before takes over its trace; see twins.py."""
 
     def __init__(self, engine: Engine, function: Callable, specs: Any) -> None:
         self.engine, self.function = engine, function
-        reads, touched, _ = discover(function, *specs)
-        self.written, self.only_read = touched, [v for v in reads if not any(v is w for w in touched)]
         self.traces = 0
-        self._compile()
+        self._late: list[Variable] = []
+        self._description = twins.description_of(function, specs, engine.name)
+        found = twins.find(self._description)
+        self._ready = found is not None
+        if found is not None and self._description is not None:
+            known = self._description.variables
+            self._trace = found
+            self.written, self.only_read = [known[place] for place in found.written], [known[place] for place in found.only_read]
+        else:
+            reads, self.written, _ = discover(function, *specs)
+            self.only_read = [v for v in reads if not any(v is w for w in self.written)]
+            self._compile()
 
     def _compile(self) -> None:
-        variables, number = [*self.written, *self.only_read], len(self.written)
+        self._trace = trace = twins.Trace()
 
-        def pure(written: list[Tensor], only_read: list[Tensor], *args: Any) -> tuple[Any, list[Tensor]]:
-            self.traces += 1
-            with Scope(variables, [*written, *only_read]) as inside:
-                outputs = self.function(*args)
-            known = set(map(id, self.written))
-            self._late = [v for key, v in {**inside.missing, **inside.touched}.items() if key not in known]
-            return outputs, [inside.values[id(v)] for v in variables[:number]]
+        def program(written: list[Tensor], only_read: list[Tensor], *args: Any) -> tuple[Any, list[Tensor]]:
+            return trace.caller.program.traced(written, only_read, *args)
 
-        self._late: list[Variable] = []
-        self._run = self.engine.compile(pure, donate=(0,))
+        trace.run = self.engine.compile(program, donate=(0,))
+
+    def traced(self, written: list[Tensor], only_read: list[Tensor], *args: Any) -> tuple[Any, list[Tensor]]:
+        """The function as a pure one, for the engine to trace: (outputs, new values)."""
+        self.traces += 1
+        with Scope([*self.written, *self.only_read], [*written, *only_read]) as inside:
+            outputs = self.function(*args)
+        known = set(map(id, self.written))
+        self._late = [v for key, v in {**inside.missing, **inside.touched}.items() if key not in known]
+        return outputs, [inside.values[id(v)] for v in self.written]
 
     def __call__(self, *args: Any) -> Any:
-        if self.traces == 0:
-            self._check_trace(args)
-        outputs, values = self._run([v.stored() for v in self.written], [v.stored() for v in self.only_read], *args)
+        caller = self._trace.caller
+        caller.program = self
+        try:
+            if not self._ready:
+                caller = self._check_trace(args)
+            outputs, values = self._trace.run([v.stored() for v in self.written], [v.stored() for v in self.only_read], *args)
+        finally:
+            caller.program = None
         for variable, value in zip(self.written, values, strict=True):
             variable._stored, variable._owner = value, self.engine
         return outputs
 
-    def _check_trace(self, args: tuple) -> None:
-        """Trace once; variables that only the real trace found (the spec engine took another way) become arguments, too."""
+    def _check_trace(self, args: tuple) -> Any:
+        """Trace once; variables that only the real trace found (the spec engine took another way) become arguments, too. Returns the caller."""
         while True:
-            self.engine.eval_shape(self._run, [v.stored() for v in self.written], [v.stored() for v in self.only_read], *args)
+            self._trace.caller.program = self
+            self.engine.eval_shape(self._trace.run, [v.stored() for v in self.written], [v.stored() for v in self.only_read], *args)
             if not self._late:
-                return
+                self._ready = True
+                self._trace.keep(self._description, self.written, self.only_read)
+                return self._trace.caller
             self.only_read = [v for v in self.only_read if not any(v is w for w in self._late)]
             self.written += self._late
             self._compile()

@@ -63,6 +63,7 @@ class Metric(Configurable):
     (0.5, 1)
     """
 
+    name_is_told = True  # by programs that return logs
     updates: int = 0
     _updating: bool = False
     _direction: str | None = None  # "up" where more is better, "down" where less is; callbacks with mode="auto" ask

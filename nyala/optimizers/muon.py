@@ -70,6 +70,8 @@ class Muon(Optimizer):
 
     slot_order = (("momentum", "velocity"),)
 
+    reads_names = True
+
     @common_arguments
     def __init__(
         self,

@@ -98,6 +98,11 @@ class Optimizer:
         self._learning_rate: Any = None
         self._set_learning_rate(learning_rate)
 
+    @property
+    def reads_names(self) -> bool:
+        """Whether what it does depends on the names of variables."""
+        return bool(self._not_decayed_names)
+
     # Learning rate and step -------------------------------------------------------------------------------------------------------
 
     @property

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
-from nyala.core.errors import ShapeError
+import numpy as np
+
+from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.symbolic import plain_shape
 
 # Losses that compare a target with an output element by element, or row by row.
@@ -14,6 +17,18 @@ _LIKE_WITH_LIKE = {
     "kl_divergence", "cosine_similarity", "hinge", "squared_hinge", "categorical_hinge", "binary_focal_crossentropy",
     "categorical_focal_crossentropy",
 }  # fmt: skip
+
+
+def check_given(name: str, loss: Any) -> None:
+    """Raise if an output has no targets, and a loss of this package that needs them; functions of users may do without."""
+    kind = getattr(getattr(loss, "fn", None), "__module__", "") or type(loss).__module__
+    if loss is not None and kind.startswith("nyala."):
+        raise ArgumentError(
+            "the targets y",
+            need=f"values for the output {name!r}, which has the loss {loss.name!r}",
+            got="None",
+            fix="pass y (in validation_data, too: a pair (x, y)), or compile without a loss for this output",
+        )
 
 
 def check_target(name: str, loss: Any, target: tuple, prediction: tuple) -> None:
@@ -70,6 +85,30 @@ def check_target(name: str, loss: Any, target: tuple, prediction: tuple) -> None
             why="values would be compared with the wrong targets by broadcasting",
             fix="reshape y, or change the number of units of the output layer",
         )
+
+
+def warn_of_labels(name: str, loss: Any, target: np.ndarray, units: int, weight: Any) -> None:
+    """Warn of labels that do not belong to an output with so many units; those that weigh nothing, or are ignored, may be anything."""
+    kind = getattr(getattr(loss, "fn", None), "__name__", "")
+    if kind not in ("sparse_categorical_crossentropy", "binary_crossentropy", "binary_focal_crossentropy"):
+        return
+    largest = units - 1 if kind.startswith("sparse") else 1
+    low, high = target.min(), target.max()
+    if 0 <= low and high <= largest:
+        return
+    strange = (target < 0) | (target > largest)
+    strange &= target != getattr(loss, "ignore_class", None)
+    if isinstance(weight, np.ndarray) and weight.shape == target.shape[: weight.ndim]:
+        strange &= weight.reshape(*weight.shape, *[1] * (target.ndim - weight.ndim)) != 0
+    if not strange.any():
+        return
+    if kind.startswith("sparse"):
+        need = f"its {units} units are for labels from 0 to {largest}, and others count as no class at all, with a loss of 0"
+        fix = "say ignore_class= in the loss" if low < 0 else "count labels from 0: y - 1" if (low, high) == (1, units) else f"make {high + 1:g} units"
+    else:
+        need = f"{kind} is for targets from 0 to 1"
+        fix = "pass (y + 1) / 2" if (low, high) == (-1, 1) else "for class ids use sparse_categorical_crossentropy and one unit for each class"
+    warnings.warn(f"the targets of the output {name!r} go from {low:g} to {high:g}: {need}; {fix}", stacklevel=4)
 
 
 def _equal_but_for_ones(target: tuple, prediction: tuple) -> bool:

@@ -23,21 +23,23 @@ SECONDS = 20.0  # that a diagnosis may take
 TOO_LARGE = "lower the learning rate, scale the inputs, or pass clipnorm=1.0 to the optimizer"
 
 
-def explain_nan(model: Any, data: Any, before: Sequence[Any] | None = None) -> str:
+def explain_nan(model: Any, data: Any, before: Sequence[Any] | None = None, last: Any = None) -> str:
     """One or two sentences about where the nan came from, with what to do.
 
     Args:
         model: a model whose loss has become nan or infinite.
         data: what it was trained on.
         before: arrays of its weights when all was well; without them little can be told once the weights are nan.
+        last: where the data come in a stream, the batch after which the loss was nan, which alone is looked at.
     """
-    arrays = data if isinstance(data, ArrayData) else None
-    if arrays is not None and (found := _in_the_data(arrays)):
+    arrays, one = (data, "") if isinstance(data, ArrayData) else (_as_data(last), " of that batch")
+    if arrays is not None and (found := _in_the_data(arrays, one)):
         return found
     broken = [weight.path for weight in model.weights if not _is_finite(weight.numpy())]
     if broken and before is None:
+        seen = "either" if not one else "the data of an earlier batch hold nan (pass nyala.callbacks.TerminateOnNaN() to find it),"
         return (
-            f"the weights {broken[:3]} are no longer finite: either the updates were too large ({TOO_LARGE}), or a gradient was nan "
+            f"the weights {broken[:3]} are no longer finite: {seen} the updates were too large ({TOO_LARGE}), or a gradient was nan "
             "(look for log(0), 0 / 0 or sqrt(0) in your own layers and losses)"
         )
     if arrays is not None:
@@ -52,6 +54,13 @@ def explain_nan(model: Any, data: Any, before: Sequence[Any] | None = None) -> s
     return "data, weights and outputs are finite: the loss overflows (lower the learning rate, scale the targets), divides by zero or takes log(0)"
 
 
+def _as_data(batch: Any) -> ArrayData | None:
+    """A batch on the device as data."""
+    if batch is None:
+        return None
+    return ArrayData(*unpack_x_y_sample_weight(tree.map_structure(lambda leaf: None if leaf is None else current().to_numpy(leaf), batch)))
+
+
 def _is_finite(value: Any) -> bool:
     return bool(np.isfinite(np.asarray(value, "float64")).all())
 
@@ -61,12 +70,12 @@ def _first_row(value: np.ndarray) -> int | None:
     return int(np.argwhere(~np.isfinite(value))[0][0]) if value.ndim else None
 
 
-def _in_the_data(data: ArrayData) -> str:
+def _in_the_data(data: ArrayData, one: str) -> str:
     for name, part in zip(("x", "y", "sample_weight"), unpack_x_y_sample_weight(data.parts), strict=True):
         for path, leaf in tree.flatten_with_path(part):
             if isinstance(leaf, np.ndarray) and leaf.dtype.kind == "f" and not np.isfinite(leaf).all():
                 where = "".join(f"[{key!r}]" for key in path)
-                return f"{name}{where} holds nan or infinity, first in row {_first_row(leaf)}: clean the data"
+                return f"{name}{where} holds nan or infinity, first in row {_first_row(leaf)}{one}: clean the data"
     return ""
 
 

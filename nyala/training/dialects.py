@@ -14,6 +14,7 @@ from typing import Any
 from nyala.core.errors import ArgumentError, ArgumentTypeError, NyalaError
 from nyala.core.variable import Scope, Variable
 from nyala.engines import real_engine
+from nyala.training.data import as_given
 
 FIX = "write it once for all engines: (loss, aux), gradients = nyala.value_and_grad(loss_fn, self.trainable_variables)(), then self.optimizer.apply"
 FOREIGN = {  # a name in the code of a step -> what it is
@@ -87,7 +88,7 @@ def in_dialect(model: Any, mode: str) -> Callable[[Any], Any]:
 
     def run(data: Any) -> Any:
         try:
-            return step(data)
+            return step(as_given(data))
         except Exception as error:
             better = explained(model, mode, error)
             if better is error:

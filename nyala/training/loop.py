@@ -131,6 +131,7 @@ class Runner:
         self._recorded = RecordedStep(model, step, self.kind)
         self.specs: Any = None  # of the first batch of a stream, from which all can be built again
         self.skip: int | None = 0  # steps that the next epoch leaves out, since they are done; None leaves out all
+        self.last: Any = None  # the batch of a stream that was trained on last
         self.replay = False  # whether batches of skipped steps must be read once more
 
     def epoch(
@@ -189,6 +190,7 @@ class Runner:
         first = done = skip
         with closing(self.data.batches(ready)) as batches:
             for done, (batch, shapes) in enumerate(itertools.islice(batches, skip if self.replay else 0, None), skip + 1):
+                self.last = batch
                 if done == first + 1:
                     before(first)
                 self._run_ready(batch, shapes)

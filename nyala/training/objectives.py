@@ -11,13 +11,15 @@ import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from nyala import losses as losses_package
 from nyala import metrics as metrics_package
 from nyala import ops
 from nyala.core import tree
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StructureError
 from nyala.core.names import to_snake_case
-from nyala.training.checks import check_target
+from nyala.training.checks import check_given, check_target, warn_of_labels
 
 _ACCURACY = ("accuracy", "acc", "Accuracy")
 _CROSSENTROPY = ("crossentropy", "ce")
@@ -143,10 +145,17 @@ class Objectives:
         self.bound: list[tuple[int, Any, bool]] = []  # (output, metric, weighted)
         self.ready = False
         self._checked: set[tuple] = set()  # shapes that were found to fit
+        self._units: dict[str, int] = {}  # the last axis of each output
         for item in _leaves(loss):
             _as_loss(item)
         for item in (*_leaves(metrics), *_leaves(weighted_metrics)):
             _check_metric(item)
+
+    def what_counts(self) -> tuple:
+        """What a step does with it; the name of an only output is never looked at."""
+        told = (self.loss, self.loss_weights, self.metrics, self.weighted_metrics) if not self.ready else (*self.log_names.values(),)
+        names = self.names if len(self.names) > 1 else []
+        return told, names, self.outputs.places, self.loss_tracker, self.losses, self.weights, self.trackers, self.bound
 
     @property
     def names(self) -> list[str]:
@@ -219,9 +228,18 @@ class Objectives:
     def check(self, targets: list, predictions: list) -> None:
         """Raise ShapeError where targets cannot belong to the outputs; shapes seen before cost nothing."""
         for name, loss, target, prediction in zip(self.names, self.losses, targets, predictions, strict=True):
-            if loss is not None and target is not None and (key := (name, tuple(target.shape), tuple(prediction.shape))) not in self._checked:
+            if target is None:
+                check_given(name, loss)
+            elif loss is not None and (key := (name, tuple(target.shape), tuple(prediction.shape))) not in self._checked:
                 check_target(*key[:1], loss, *key[1:])
                 self._checked.add(key)
+                self._units[name] = prediction.shape[-1] if len(prediction.shape) else 1
+
+    def look_at_labels(self, y: Any, sample_weight: Any) -> None:
+        """Warn of labels that the outputs have no unit for, in arrays that are in memory."""
+        for name, loss, target, weight in zip(self.names, self.losses, self.targets(y), self.sample_weights(sample_weight), strict=True):
+            if name in self._units and isinstance(target, np.ndarray) and target.dtype.kind in "iuf":
+                warn_of_labels(name, loss, target, self._units[name], weight)
 
     def total(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
         """The weighted sum of the losses; None if no output has one. Keeps the trackers of several losses."""
@@ -290,7 +308,7 @@ def _as_metric(identifier: Any, loss: Any, target: Any, prediction: Any) -> Any:
             metric.name = identifier  # "mae" stays "mae" in logs
         return metric
     if inspect.isfunction(metric) or callable(metric):
-        name = identifier if isinstance(identifier, str) else getattr(metric, "__name__", to_snake_case(type(metric).__name__))
+        name = identifier if isinstance(identifier, str) else getattr(metric, "__name__", to_snake_case(type(metric).__name__)).strip("<>")
         return metrics_package.MeanMetricWrapper(metric, name=name)
     raise ArgumentError("compile(metrics)", need="a name, a Metric or a function (y_true, y_pred) -> values", got=repr(identifier))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from nyala.core import tree
 from nyala.engines import current, engine
-from nyala.training.data import ArrayData, with_masks
+from nyala.training.data import Alone, ArrayData, with_masks
 from nyala.training.loop import padded, signature, specs_of, to_device
 from nyala.training.recorded import is_ours
 
@@ -31,17 +31,17 @@ def predict_arrays(model: Any, data: ArrayData) -> Any:
     fills = here.compiles and not model.run_eagerly and is_row_wise(model)
     if data.steps == 1 and data.rows <= data.batch_size:
         rows = 1 << (data.rows - 1).bit_length() if fills else data.rows
-        results = _cut(joined([predict_batch(model, _filled(data.batch(slice(None))[:1], rows))]), data.rows, rows)
-        if rows == data.rows:
+        results = _cut(joined([predict_batch(model, _filled(inputs_of(model, data.batch(slice(None))), rows))]), data.rows, rows)
+        if rows == data.rows and not model._is_own_step("predict"):
             model._programs.remember(x, ("predict", signature((x,))))
         return results
     if not fills:
-        return joined([predict_batch(model, batch[:1]) for batch in data.batches()])
+        return joined([predict_batch(model, inputs_of(model, batch)) for batch in data.batches()])
     results: list[Any] = []
     done, size, began = 0, data.batch_size, 0.0
     while done < data.steps:
         count = GROUP if began and data.steps - done > GROUP and _is_quick(model, (x,), size) else 1
-        batch = data.batch(slice(done * size, (done + count) * size))[:1]
+        batch = inputs_of(model, data.batch(slice(done * size, (done + count) * size)))
         results.append(_predict_group(model, batch, size) if count > 1 else predict_batch(model, _filled(batch, size)))
         done += count
         if done == 1:  # compiled by now
@@ -50,6 +50,11 @@ def predict_arrays(model: Any, data: ArrayData) -> Any:
             here.block(results[-1])
             model._programs.seconds[_timing((x,), size)] = (time.perf_counter() - began) / (TIMED - 1)
     return _cut(joined(results), data.rows, data.steps * size)
+
+
+def inputs_of(model: Any, batch: tuple) -> tuple:
+    """A batch without targets: (x,), or as it is where a step of the user's takes x itself."""
+    return batch if type(batch) is Alone and model._is_own_step("predict") else batch[:1]
 
 
 def _timing(batch: tuple, size: int) -> tuple:

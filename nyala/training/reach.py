@@ -5,7 +5,7 @@ which variables a derivative can get to. Knows no layer and no loss. Start at Re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from nyala.core import tree
@@ -21,17 +21,18 @@ NOTHING: Reached = frozenset()
 
 
 class Followed(SpecTensor):
-    """A SpecTensor with the variables that a derivative of it can get to. Python operators carry them along."""
+    """A SpecTensor with the variables that a derivative of it can get to, and those that it depends on in some other way. Python operators carry
+    both along."""
 
-    __slots__ = ("reached",)
+    __slots__ = ("behind", "reached")
 
-    def __init__(self, x: SpecTensor, reached: Reached) -> None:
+    def __init__(self, x: SpecTensor, reached: Reached, behind: Reached = NOTHING) -> None:
         super().__init__(x.shape, x.dtype)
-        self.reached = reached
+        self.reached, self.behind = reached, behind
 
     @property
     def T(self) -> SpecTensor:
-        return Followed(super().T, self.reached)
+        return Followed(super().T, self.reached, self.behind)
 
 
 def _carrying(name: str) -> Callable:
@@ -39,7 +40,10 @@ def _carrying(name: str) -> Callable:
 
     def operator(self: Followed, *others: Any) -> Any:
         result = plain(self, *others)
-        return Followed(result, _union((self, *others))) if isinstance(result, SpecTensor) and _is_smooth(result) else result
+        if not isinstance(result, SpecTensor):
+            return result
+        reached, behind = _union((self, *others)), _union((self, *others), "behind")
+        return Followed(result, reached, behind) if _is_smooth(result) else Followed(result, NOTHING, behind | reached)
 
     return operator
 
@@ -53,9 +57,9 @@ for _name in OPERATORS:
     setattr(Followed, f"__{_name}__", _carrying(f"__{_name}__"))
 
 
-def _union(values: Iterable[Any]) -> Reached:
-    """The variables that any leaf of the values reaches."""
-    found = [leaf.reached for value in values for leaf in tree.flatten(value) if isinstance(leaf, Followed)]
+def _union(values: Iterable[Any], which: str = "reached") -> Reached:
+    """The variables that any leaf of the values reaches, or has behind it."""
+    found = [getattr(leaf, which) for value in values for leaf in tree.flatten(value) if isinstance(leaf, Followed)]
     return frozenset().union(*found) if found else NOTHING
 
 
@@ -88,15 +92,19 @@ class Reach(SpecEngine):
         """The variables that derivatives of these trees of tensors can get to."""
         return _union(values)
 
+    def cut_off_from(self, *values: Any) -> Reached:
+        """The variables that these trees of tensors depend on, but not by a derivative."""
+        return _union(values, "behind") - _union(values)
+
     def placeholder(self, variable: Any, dtype: str) -> SpecTensor:
         """The variable as a tensor; one that was assigned may also reach what its new value reaches."""
         self.read.add(variable)
         assigned = [inside.values[id(variable)] for inside in state.scopes if id(variable) in inside.values]
-        return Followed(super().placeholder(variable, dtype), _union(assigned) | {variable})
+        return Followed(super().placeholder(variable, dtype), _union(assigned) | {variable}, _union(assigned, "behind"))
 
-    def _follow(self, name: str, result: Any, reached: Reached) -> Any:
-        """The result, its tensors with what they reach."""
-        reached |= _union([result])
+    def _follow(self, name: str, result: Any, sources: Sequence[Any]) -> Any:
+        """The result, its tensors with what they reach, and what is behind them."""
+        reached, behind = (_union([*sources, result], which) for which in ("reached", "behind"))
 
         def followed(leaf: Any) -> Any:
             if not isinstance(leaf, SpecTensor):
@@ -104,8 +112,8 @@ class Reach(SpecEngine):
             if name in FLAT or not _is_smooth(leaf):
                 for variable in reached:
                     self.cut.setdefault(variable, name)
-                return SpecTensor(leaf.shape, leaf.dtype)
-            return Followed(leaf, reached)
+                return Followed(leaf, NOTHING, behind | reached)
+            return Followed(leaf, reached, behind)
 
         return tree.map_structure(followed, result)
 
@@ -118,10 +126,10 @@ def _following(name: str) -> Callable:
         ready = [_noting(arg, inside) if callable(arg) else arg for arg in args]
         result = plain(self, *ready, **kwargs)
         if name not in MAKERS:
-            return self._follow(name, result, _union([*args, *kwargs.values(), *inside]))
+            return self._follow(name, result, [*args, *kwargs.values(), *inside])
 
         def made(*args: Any) -> Any:
-            return self._follow(name, result(*args), _union([*args, *inside]))
+            return self._follow(name, result(*args), [*args, *inside])
 
         return made
 

@@ -92,8 +92,9 @@ def is_known(model: Any, step: Callable) -> bool:
     method = step if hasattr(step, "__func__") else getattr(step, "__wrapped__", step)  # without what puts masks on padded inputs
     plain = getattr(method, "__func__", None) in (Trainer._update_only, Trainer._measure_only)
     overridden = any(getattr(type(model), name) is not getattr(Trainer, name) for name in ("compute_loss", "_loss_of", "_track"))
-    objectives = model._objectives
-    parts = [*(loss for loss in objectives.losses if loss is not None), *objectives.all_metrics, model.optimizer, model.optimizer._learning_rate]
+    objectives, optimizer = model._objectives, model.optimizer
+    losses = [loss for loss in objectives.losses if loss is not None]
+    parts = [*losses, *objectives.all_metrics, optimizer, getattr(optimizer, "_learning_rate", None)]
     functions = [getattr(part, name) for part in parts for name in ("fn", "_fn", "rule") if hasattr(part, name)]
     weights = [f for v in model.weights for f in (v.constraint, v.regularizer) if f is not None]
     ours = all(_module(part).startswith("nyala.") for part in (*map(type, parts), *functions, *map(type, weights)))

@@ -174,9 +174,8 @@ class CheckpointedRun(Run):
         return self
 
     def _on_signal(self, *_: object) -> None:
-        if self.asked:
-            os._exit(EXIT_CODE)
         self.asked = True
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the next one ends the process at once, even while a step is being compiled
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         try:

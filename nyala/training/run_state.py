@@ -25,6 +25,7 @@ from nyala.core.variable import Variable
 from nyala.engines import current
 from nyala.engines.spec import Spec
 from nyala.optimizers import Optimizer
+from nyala.training.data import Alone
 from nyala.utils.about import version
 
 _NUMBER = re.compile(r"_\d+(?=[_/\"]|$)")  # that tells names given by Nyala apart
@@ -135,6 +136,8 @@ def plain_specs(specs: Any) -> Any:
         return {"shape": tuple(specs.shape), "dtype": specs.dtype}
     if isinstance(specs, dict):
         return {"items": {str(key): plain_specs(item) for key, item in specs.items()}}
+    if type(specs) is Alone:
+        return (plain_specs(specs.x),)
     return type(specs)(map(plain_specs, specs)) if type(specs) in (list, tuple) else None
 
 

@@ -16,7 +16,7 @@ from nyala.core.variable import Variable
 from nyala.engines import current, engine, using
 from nyala.engines.spec import SpecTensor
 from nyala.training.compiling import Compiling
-from nyala.training.data import ArrayData, masked, unpack_x_y_sample_weight, with_masks
+from nyala.training.data import ArrayData, as_given, masked, unpack_x_y_sample_weight, with_masks
 from nyala.training.dialects import in_dialect, is_pure, run_pure
 from nyala.training.loop import specs_of
 from nyala.training.reach import Reach
@@ -25,13 +25,15 @@ from nyala.training.reach import Reach
 class Steps(Compiling):
     """The steps, and how a model is made ready for the first one."""
 
+    _updates_before: int | None = None  # of the loss tracker, while a step of the user's runs
+
     # Steps: override these ------------------------------------------------------------------------------------------------------------
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One update with one batch; returns logs.
 
         Args:
-            data: a batch as given to fit: (x, y) or (x, y, sample_weight).
+            data: a batch as given to fit: x, (x, y) or (x, y, sample_weight).
         """
         logs = self._update(data)
         return self.get_metrics_result() if logs is None else logs
@@ -74,10 +76,10 @@ class Steps(Compiling):
 
     def _warn_cut(self, reach: Reach, loss: Any) -> None:
         """Say by name which weights the loss depends on, but not by a derivative, and where they are cut off."""
-        reached = reach.of(loss)
-        cut = [v for v in self.trainable_variables if v in reach.cut and v not in reached and not v.overwrite_with_gradient]
+        off = reach.cut_off_from(loss)
+        cut = [v for v in self.trainable_variables if v in off and not v.overwrite_with_gradient]
         if cut:
-            shown = ", ".join(f"{v.path} (cut at {reach.cut[v]})" for v in cut[:4]) + (", ..." if len(cut) > 4 else "")
+            shown = ", ".join(f"{v.path} (cut at {reach.cut.get(v, 'an op')})" for v in cut[:4]) + (", ..." if len(cut) > 4 else "")
             warnings.warn(
                 f"{len(cut)} trainable weights get no gradient, since an op without a derivative stands between them and the loss: {shown}. "
                 "Remove it, or set trainable = False on their layers",
@@ -123,7 +125,10 @@ class Steps(Compiling):
 
     def _predict(self, data: Any) -> Any:
         """predict_step, in the form that the user gave it."""
-        if not self._is_own_step("predict") or not is_pure(self, "predict"):
+        if not self._is_own_step("predict"):
+            return self.predict_step(data)
+        data = as_given(data)
+        if not is_pure(self, "predict"):
             return self.predict_step(data)
         if not self.built:
             with contextlib.suppress(Exception):  # the step itself will say what is wrong
@@ -155,6 +160,8 @@ class Steps(Compiling):
         """Update the compiled metrics with a batch; returns all results."""
         if not self._objectives.ready:
             self._objectives.build(self, y, y_pred)
+        if self._counts_loss():
+            self._track_loss(x)
         self._objectives.update(y, y_pred, sample_weight)
         return self.get_metrics_result()
 
@@ -185,15 +192,20 @@ class Steps(Compiling):
     def _count(self, step: Callable, data: tuple) -> Any:
         tracker = self._objectives.loss_tracker
         self._build_all(step, data)
-        before, self._loss_computed = tracker.updates, False
+        self._updates_before, self._loss_computed = tracker.updates, False
         logs = step(data)
-        if self._loss_computed and tracker.updates == before and isinstance(logs, dict) and ("loss" not in logs or logs["loss"] is None):
+        if self._counts_loss() and (logs is None or (isinstance(logs, dict) and logs.get("loss") is None)):
             self._track_loss(unpack_x_y_sample_weight(data)[0])
-            logs = {"loss": tracker.result(), **{k: v for k, v in logs.items() if k != "loss"}}
+            logs = logs if logs is None else {"loss": tracker.result(), **{k: v for k, v in logs.items() if k != "loss"}}
+        self._updates_before = None
         self._close_losses()
         if isinstance(logs, dict):
             return {name: convert(value) for name, value in logs.items()}
         return logs
+
+    def _counts_loss(self) -> bool:
+        """Whether a step of the user's has computed the loss, and did not count it yet."""
+        return self._updates_before is not None and self._loss_computed and self._objectives.loss_tracker.updates == self._updates_before
 
     def _build_all(self, step: Callable, data: tuple) -> None:
         """Run a step of the user's on shapes if layers have no weights yet: it may ask for trainable_variables before it calls them."""
@@ -255,7 +267,12 @@ class Steps(Compiling):
             self._close_losses()
 
     def _build_optimizer(self) -> None:
-        self.optimizer.build(self.trainable_variables)
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+        elif not self._is_own_step("train"):
+            raise StateError(
+                f"training of {type(self).__name__} {self.name!r}", need="an optimizer", got="compile(optimizer=None)", fix='pass optimizer="adam"'
+            )
 
     def _close_losses(self) -> None:
         """Forget what add_loss collected inside compiled steps: those values belong to the trace."""

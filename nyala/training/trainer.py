@@ -19,7 +19,7 @@ from nyala.training.accumulation import check_accumulate, train_data
 from nyala.training.data import ArrayData, Workers, as_data, closing, unpack_x_y_sample_weight
 from nyala.training.diagnosis import explain_nan
 from nyala.training.loop import Runner, to_device
-from nyala.training.prediction import joined, predict_arrays, predict_batch
+from nyala.training.prediction import inputs_of, joined, predict_arrays, predict_batch
 from nyala.training.resume import Run, resuming
 from nyala.training.state_tree import StateTree
 from nyala.training.steps import KEPT
@@ -102,6 +102,8 @@ class Trainer(StateTree):
         if validation_data is not None:
             valid = _validation_data(validation_data, validation_batch_size or batch_size, validation_steps, team)
         self._prepare(train, training=True)
+        if isinstance(train, ArrayData) and self._objectives.ready:
+            self._objectives.look_at_labels(*unpack_x_y_sample_weight(train.parts)[1:])
         if isinstance(valid, ArrayData) and (not isinstance(train, ArrayData) or _row_shapes(train) != _row_shapes(valid)):
             self._prepare_for(valid.batch(slice(0, valid.batch_size)), training=False)  # a mistake there shows before an epoch is spent
         step, kind = (self._train_function(), "") if parts is None else (parts.step, parts.kind)
@@ -112,10 +114,10 @@ class Trainer(StateTree):
         )  # fmt: skip
         self.stop_training = False
         self._programs.structure = KEPT
-        with closing(train), closing(valid), resuming(resume, self, runner, tester, calls, int(initial_epoch)) as run:
+        with closing(train), closing(valid), resuming(resume, self, runner, tester, calls, int(initial_epoch)) as run, calls.watching():
             calls.on_train_begin()
             logs = self._run_epochs(run, runner, tester, calls, epochs, validation_freq)
-            if epochs > initial_epoch:
+            if epochs > initial_epoch and self.optimizer is not None:
                 self.optimizer.finalize_variable_values(self.trainable_variables)
             calls.on_train_end(logs)
         return self.history
@@ -123,7 +125,13 @@ class Trainer(StateTree):
     def _run_epochs(self, run: Run, runner: Runner, tester: Runner | None, calls: Any, epochs: int, validation_freq: Any) -> dict[str, Any]:
         """The epochs that are left to do; returns the logs of the last one."""
         warned = False
-        self._explain_nan = lambda before: explain_nan(self, runner.data, before)  # for callbacks
+
+        def explain(before: Any) -> str:
+            nonlocal warned
+            warned = True
+            return explain_nan(self, runner.data, before, runner.last)
+
+        self._explain_nan = explain  # for callbacks
         try:
             first, logs = run.find(), run.logs
             for epoch in range(first, epochs):
@@ -215,7 +223,7 @@ class Trainer(StateTree):
             if isinstance(callbacks, CallbackList)
             else CallbackList(callbacks, add_progbar=verbose != 0, model=self, verbose=verbose, epochs=1, steps=data.steps, mode="test")
         )
-        with closing(data):
+        with closing(data), calls.watching():
             calls.on_test_begin()
             self.reset_metrics()
             logs = self._run_epoch(runner, calls, "test")
@@ -263,16 +271,16 @@ class Trainer(StateTree):
         calls = callbacks if isinstance(callbacks, CallbackList) else CallbackList(
             callbacks, add_progbar=verbose not in ("auto", 0), model=self, verbose=verbose, epochs=1, steps=data.steps, mode="predict"
         )  # fmt: skip
-        calls.on_predict_begin()
         results: list[Any] = []
-        with closing(data), closing(data.batches(lambda batch: to_device(batch[:1]))) as batches:
+        with closing(data), calls.watching(), closing(data.batches(lambda batch: to_device(inputs_of(self, batch)))) as batches:
+            calls.on_predict_begin()
             for step, batch in enumerate(batches):
                 calls.on_predict_batch_begin(step)
                 results.append(predict_batch(self, batch))
                 calls.on_predict_batch_end(step, {"outputs": results[-1]})
                 calls.progress("predict", step + 1, dict)
                 results[-2:-1] = [joined([earlier]) for earlier in results[-2:-1]]  # to the host, one batch late: the device is not waited for
-        calls.on_predict_end()
+            calls.on_predict_end()
         return joined(results)
 
     run_eagerly = False

@@ -80,6 +80,8 @@ class GivesWhatCannotBePacked(Numbered):
 if __name__ == "__main__":  # python data_workers.py KIND: a program for the tests to run, and to kill
     import nyala
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it, and so do its children
+
     def train(workers):
         nyala.set_backend("torch")
         model = nyala.Sequential([nyala.Input((3,)), nyala.layers.Dense(1)])

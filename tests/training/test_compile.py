@@ -73,8 +73,10 @@ def test_a_metric_is_called_what_it_was_called(given, eager):
 
 def test_names_of_objects_functions_and_doubles(eager):
     model = linear()
-    model.compile("sgd", "mse", metrics=[metrics.MeanAbsoluteError(name="q"), half_squares, "mae", "mae"], weighted_metrics=["mae", "mse"])
-    assert list(model.fit(X, Y, verbose=0).history) == ["loss", "q", "half_squares", "mae", "mae_1", "weighted_mae", "mse"]
+    model.compile(
+        "sgd", "mse", metrics=[metrics.MeanAbsoluteError(name="q"), half_squares, lambda y, p: y - p, "mae", "mae"], weighted_metrics=["mae", "mse"]
+    )
+    assert list(model.fit(X, Y, verbose=0).history) == ["loss", "q", "half_squares", "lambda", "mae", "mae_1", "weighted_mae", "mse"]
 
 
 SIGMOID, LABELS = ("sigmoid", 1), (Y > 0).astype("float32")

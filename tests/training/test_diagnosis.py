@@ -105,3 +105,31 @@ def test_looking_changes_nothing(eager):
     assert explain_nan(model, ArrayData(X, Y), before).startswith("data, weights and outputs are finite")
     for a, b in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.filterwarnings("ignore:the loss is:UserWarning")
+def test_streams_are_looked_at_batch_by_batch(eager):
+    """The batch that made the loss nan is at hand; of others nothing is claimed."""
+
+    def batches(x):
+        return [(x[i : i + 4], Y[i : i + 4]) for i in (0, 4, 8)]
+
+    class Batches(nyala.utils.PyDataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, index):
+            return batches(with_nan(X, 6))[index]
+
+    stop = TerminateOnNaN()
+    network().fit(Batches(), shuffle=False, verbose=0, callbacks=[stop])
+    assert stop.cause == "x holds nan or infinity, first in row 2 of that batch: clean the data"
+    with pytest.warns(UserWarning, match=r"no longer finite: the data of an earlier batch hold nan \(pass nyala.callbacks.TerminateOnNaN"):
+        network().fit(Batches(), shuffle=False, verbose=0)
+    network(rate=1e20).fit(iter(batches(X)), verbose=0, callbacks=[stop])
+    assert stop.cause == CASES["too large a step"][1]
+
+
+def test_the_cause_is_said_once(eager, recwarn):
+    network().fit(with_nan(X, 6), Y, batch_size=4, verbose=0, callbacks=[TerminateOnNaN()])
+    assert not [w for w in recwarn if "the loss is" in str(w.message)]

@@ -52,7 +52,7 @@ class Pure(nyala.Model):
 
     def predict_step(self, state, data):
         trainable, other = state
-        return self.stateless_call(trainable, other, data[0], training=False)
+        return self.stateless_call(trainable, other, data, training=False)
 
 
 def network(kind):

@@ -7,7 +7,7 @@ import pytest
 import nyala
 from nyala import layers
 from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, ShapeError, StateError, StructureError
-from tests.training.tools import IDS, X, Y, linear, numbers, raises
+from tests.training.tools import IDS, X, Y, linear, numbers, raises, two_outputs
 
 ONE_HOT = np.eye(5, dtype="float32")[IDS]
 
@@ -297,6 +297,38 @@ def test_no_loss(each_engine):
     )
     with raises(StateError, text):
         model.fit(X, Y, verbose=0)
+
+
+def test_no_optimizer(eager):
+    model = linear()
+    model.compile(None, "mse")
+    assert model.evaluate(X, Y, verbose=0) > 0
+    text = "training of Sequential 'net' needs an optimizer, got compile(optimizer=None).\n  fix: pass optimizer=\"adam\""
+    with raises(StateError, text):
+        model.fit(X, Y, verbose=0)
+
+
+def test_no_targets(eager):
+    fix = "\n  fix: pass y (in validation_data, too: a pair (x, y)), or compile without a loss for this output"
+    text = "the targets y needs values for the output 'out', which has the loss 'mean_squared_error', got None." + fix
+    model = compiled("mse")
+    for fit in (lambda: model.fit(X, verbose=0), lambda: model.fit(X, Y, validation_data=X, verbose=0), lambda: model.evaluate(X, verbose=0)):
+        with raises(ArgumentError, text):
+            fit()
+    heads = two_outputs()
+    for y in ([Y, None], {"a": Y}):
+        heads.compile("sgd", ["mse", "mae"])
+        with raises(ArgumentError, text.replace("'out'", "'b'").replace("squared", "absolute")):
+            heads.fit(X, y, verbose=0)
+
+
+def test_outputs_without_a_loss_need_no_targets(eager, recwarn):
+    heads = two_outputs()
+    heads.compile("sgd", ["mse", None])
+    losses = heads.fit(X, [Y, None], verbose=0).history["loss"]
+    assert losses and not [w for w in recwarn if "gradient" in str(w.message)]  # nothing stands between the other head and the loss: it has none
+    model = compiled(lambda y_true, y_pred: nyala.ops.mean(y_pred**2, axis=-1))
+    model.fit(X, verbose=0)  # a function of one's own may do without
 
 
 def test_not_compiled(eager):

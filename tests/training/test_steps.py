@@ -162,6 +162,109 @@ def test_steps_of_ones_own(each_engine):
     assert history["val_worst"][0] == pytest.approx(np.max(np.abs(X @ kernel + bias - Y)), rel=1e-5)
 
 
+class Sees(nyala.Sequential):
+    """Notes what its steps are given."""
+
+    def note(self, data):
+        self.seen = ("x" if not isinstance(data, tuple) else len(data)) if not isinstance(data, dict) else "dict"
+        return unpack_x_y_sample_weight(data)[0]
+
+    def train_step(self, data):
+        x = self.note(data)
+        (loss, _), gradients = nyala.value_and_grad(lambda: (ops.mean(self(x)), None), self.trainable_variables)()
+        self.optimizer.apply(gradients, self.trainable_variables)
+        return {"loss": loss}
+
+    def test_step(self, data):
+        return {"loss": ops.mean(self(self.note(data)))}
+
+    def predict_step(self, data):
+        return self(self.note(data))
+
+
+class Given(nyala.utils.PyDataset):
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+# what is given -> what a step sees, as in Keras
+ALONE = {
+    "an array": (lambda: X, "x"),
+    "an array in a list": (lambda: [X], 1),
+    "x and y": (lambda: Given((X, Y)), 2),
+    "a PyDataset of x": (lambda: Given(X), 1),
+    "an iterable of x": (lambda: CanBeRead([X, X]), "x"),
+    "an iterable of tuples": (lambda: CanBeRead([(X,), (X,)]), 1),
+}
+
+
+class CanBeRead:
+    def __init__(self, batches):
+        self.batches = batches
+
+    def __iter__(self):
+        return iter(self.batches)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_x_that_comes_alone(name, eager):
+    """Autoencoders and GANs, whose steps begin with self.encoder(data)."""
+    data, seen = ALONE[name]
+    model = Sees([nyala.Input((3,)), layers.Dense(1)])
+    model.compile("sgd")
+    for run in (model.fit, model.evaluate, model.predict):
+        run(data(), verbose=0)
+        assert model.seen == (seen if seen != 2 or run != model.predict else 1)
+        model.seen = None
+
+
+def test_x_that_comes_alone_is_compiled_apart(each_engine):
+    model = Sees([nyala.Input((3,)), layers.Dense(1)])
+    model.compile("sgd")
+    for data, seen in ((X, "x"), (Given(X), 1), (X, "x")):
+        model.seen = seen  # where the step was compiled before
+        model.fit(data, batch_size=11, verbose=0, shuffle=False)
+        assert model.seen == seen
+        np.testing.assert_allclose(model.predict(data)[:11], ops.convert_to_numpy(model(X)), rtol=1e-5)
+        assert model.seen == seen
+
+
+class Counts(nyala.Sequential):
+    """A step that computes the loss and leaves the counting to compute_metrics, or forgets to return the logs."""
+
+    returns = True
+
+    def train_step(self, data):
+        x, y = data
+
+        def loss_fn():
+            prediction = self(x, training=True)
+            return self.compute_loss(x, y, prediction), prediction
+
+        (_, prediction), gradients = nyala.value_and_grad(loss_fn, self.trainable_variables)()
+        self.optimizer.apply(gradients, self.trainable_variables)
+        logs = self.compute_metrics(x, y, prediction)
+        return logs if self.returns else None
+
+
+@pytest.mark.parametrize("returns", [True, False])
+def test_the_loss_that_a_step_computes_is_counted(returns, each_engine):
+    model, plain = Counts([nyala.Input((3,)), layers.Dense(1)]), linear()
+    model.set_weights(plain.get_weights())
+    model.returns = returns
+    for each in (model, plain):
+        each.compile("sgd", "mse", metrics=["mae"])
+    ours, theirs = (each.fit(X, Y, batch_size=4, epochs=2, shuffle=False, verbose=0).history for each in (model, plain))
+    assert ours == {name: pytest.approx(values, rel=1e-5) for name, values in theirs.items()}
+
+
 class OwnLoss(nyala.Sequential):
     """compute_loss and compute_metrics of the user's, the rest as it is."""
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What users pass to fit, evaluate and predict, as batches: arrays that can be put on the device whole, or a stream of batches.
 
-Start at as_data. A batch is a tuple (x,), (x, y) or (x, y, sample_weight) of trees of arrays, as train_step gets it.
+Start at as_data. A batch is a tuple (x,), (x, y) or (x, y, sample_weight) of trees of arrays, as train_step gets it; see Alone for x that came alone.
 
 | file | holds |
 |---|---|
@@ -25,7 +25,7 @@ from nyala.training.data.array_data import split_validation as _split_validation
 from nyala.training.data.base import Data
 from nyala.training.data.conversion import as_array, as_arrays
 from nyala.training.data.lazy import LazyRows, as_lazy, is_table_of_rows, parts_of_table
-from nyala.training.data.parts import class_weights, number_of_rows, pack_x_y_sample_weight, unpack_x_y_sample_weight, weighted
+from nyala.training.data.parts import Alone, as_given, class_weights, number_of_rows, pack_x_y_sample_weight, unpack_x_y_sample_weight, weighted
 from nyala.training.data.prefetch import closing
 from nyala.training.data.ragged import Padded, masked, with_masks
 from nyala.training.data.sources import Workers
@@ -33,6 +33,7 @@ from nyala.training.data.streams import StreamData
 from nyala.training.data.tables import is_query
 
 __all__ = [
+    "Alone",
     "ArrayData",
     "Data",
     "LazyRows",
@@ -42,6 +43,7 @@ __all__ = [
     "as_array",
     "as_arrays",
     "as_data",
+    "as_given",
     "class_weights",
     "closing",
     "is_stream",

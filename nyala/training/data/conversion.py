@@ -100,12 +100,9 @@ def as_arrays(value: Any, what: str, samples: int | None = None) -> Any:
 
 
 def _holds_arrays(value: Any) -> bool:
-    """Whether a value is a list or tuple of arrays, dicts or such lists: several arrays rather than one."""
-    return (
-        isinstance(value, (list, tuple))
-        and len(value) > 0
-        and all((hasattr(v, "shape") and len(v.shape) > 0) or isinstance(v, Mapping) or _holds_arrays(v) for v in value)
-    )
+    """Whether a value is a list or tuple of arrays, dicts or such lists, or None for one that is left out: several arrays rather than one."""
+    given = [v for v in value if v is not None] if isinstance(value, (list, tuple)) else []
+    return len(given) > 0 and all((hasattr(v, "shape") and len(v.shape) > 0) or isinstance(v, Mapping) or _holds_arrays(v) for v in given)
 
 
 def _are_samples(arrays: list, samples: int | None) -> bool:

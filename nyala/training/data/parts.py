@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +12,18 @@ from nyala.core import config, tree
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.training.data.conversion import as_arrays, samples_in
 from nyala.training.data.lazy import LazyRows
-from nyala.training.data.ragged import weights_for_padding
+from nyala.training.data.ragged import Padded, weights_for_padding
+
+
+class Alone(NamedTuple):
+    """A batch that is x and nothing else: a step of the user's gets x itself, as in Keras. All else takes it as (x,)."""
+
+    x: Any
+
+
+def as_given(batch: Any) -> Any:
+    """A batch as a step of the user's gets it."""
+    return batch.x if type(batch) is Alone else batch
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
@@ -42,7 +53,7 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
 
 
 def as_parts(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None) -> tuple:
-    """What a user gave for x, y and sample_weight as (x,), (x, y) or (x, y, sample_weight), trees of arrays.
+    """What a user gave for x, y and sample_weight as Alone(x), (x,), (x, y) or (x, y, sample_weight), trees of arrays.
 
     Padded places of ragged targets and the classes of class_weight go into the weights."""
     rows = samples_in(y), samples_in(x)
@@ -50,7 +61,9 @@ def as_parts(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any
     y, sample_weight = weights_for_padding(y, sample_weight)
     if class_weight:
         sample_weight = weighted(sample_weight, class_weights(y, class_weight))
-    return (x,) if y is None and sample_weight is None else (x, y) if sample_weight is None else (x, y, sample_weight)
+    if y is None and sample_weight is None:
+        return (x,) if isinstance(x, (list, tuple)) and not isinstance(x, Padded) else Alone(x)
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
 def number_of_rows(parts: Mapping[str, Any], where: str = "fit") -> int:

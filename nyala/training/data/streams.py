@@ -10,7 +10,7 @@ from typing import Any
 from nyala.core import config
 from nyala.core.errors import ArgumentError, StateError
 from nyala.training.data.base import Data
-from nyala.training.data.parts import as_parts, unpack_x_y_sample_weight
+from nyala.training.data.parts import Alone, as_parts, unpack_x_y_sample_weight
 from nyala.training.data.prefetch import AHEAD, closing, prefetched
 from nyala.training.data.sources import END, ENDLESS, Workers, open_source
 
@@ -88,6 +88,8 @@ class StreamData(Data):
             if batch is END:
                 return
             parts = tuple(batch if type(batch) is _Parts else self._parts(batch))
+            if len(parts) == 1 and not isinstance(batch, (list, tuple)):
+                parts = Alone(*parts)
             yield parts if place is None else place(parts), self.source.position()
             done += 1
         if self._anew:
