@@ -3,4 +3,4 @@
 
 import importlib.util
 
-collect_ignore_glob = [] if importlib.util.find_spec("tensorflow") else ["nyala/engines/*tensorflow*.py"]
+collect_ignore_glob = [f"nyala/engines/*{name}*.py" for name in ("pytensor", "tensorflow") if not importlib.util.find_spec(name)]

@@ -28,7 +28,7 @@ def save(figure, path):
 def grid(groups, path, title):
     """Rows of grey images under the names of their groups."""
     rows = [-(-len(images) // ACROSS) for images in groups.values()]
-    figure, axes = pyplot.subplots(len(groups), 1, figsize=(6, 0.5 * len(rows) + 0.6 * sum(rows)), height_ratios=rows, layout="compressed")
+    figure, axes = pyplot.subplots(len(groups), 1, figsize=(6, 0.5 + 0.6 * len(rows) + 0.6 * sum(rows)), height_ratios=rows, layout="compressed")
     for axis, count, (name, images) in zip(np.ravel(axes), rows, groups.items(), strict=True):
         framed = np.pad(images[: count * ACROSS], ((0, 0), (1, 1), (1, 1)))
         height, width = framed.shape[1:]

@@ -11,7 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from nyala.engines import Engine
@@ -23,7 +23,10 @@ MAX_SEED = 2**32 - 1
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors say where to read on."""
+    """A parser that keeps the lines of its texts, and whose errors say where to read on."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, **options)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
@@ -66,8 +69,6 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         epilog="examples:\n  nyala demo                   train a network on handwritten digits and look at the result\n"
         "  nyala demo --engine torch    the same, computed by PyTorch\n"
         "  nyala demo --help            all options of a command",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"nyala {nyala.__version__}")
     subparsers = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
@@ -79,8 +80,6 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         "show the accuracy, which digits it confuses and, with matplotlib, a picture of the learning curves and the digits.",
         epilog=f"examples:\n  nyala demo --epochs 5 --quiet\n  nyala demo --engine torch --output digits.png\n\n"
         f"An existing picture is never replaced: the next free name is used ({PICTURE}, nyala-demo-2.png, ...).",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     demo.add_argument("--epochs", type=positive, default=20, metavar="N", help="passes over the training images (default: 20)")
     demo.add_argument("--seed", type=seed, default=0, metavar="N", help="for initial weights, shuffles and dropout (default: 0)")
@@ -94,8 +93,6 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         help="show versions, engines with their devices, and settings",
         description="Show the versions of Nyala and what it stands on, which engines work here and on which devices, and the settings.\n"
         "Loads each engine to find out. Paste this into a bug report.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     info.set_defaults(run=run_info)
 
@@ -104,8 +101,6 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         help="show what is in a file of a model or of weights",
         description="Show layers, arrays, named objects and origin of a .keras, .h5, .weights.h5, .npz, .safetensors or .json file, and the reasons\n"
         "for which it would be refused. Nothing in it is built or run. Exits with 1 if it would be refused.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     inspect.add_argument("file", metavar="FILE", help="the file, or the folder of a model")
     inspect.set_defaults(run=run_inspect)
@@ -116,8 +111,6 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
         description="Read a model that any Keras wrote and write it in the format that the suffix of the target says: .keras, .h5, or its weights\n"
         "alone as .weights.h5, .npz or .safetensors.",
         epilog="examples:\n  nyala convert old.h5 new.keras\n  nyala convert model.keras weights.safetensors",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     convert.add_argument("source", metavar="IN", help="a whole model")
     convert.add_argument("target", metavar="OUT", help="where to write it")

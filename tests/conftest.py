@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What holds for every test."""
 
+import os
 import sys
 
 import pytest
+
+from tests.usual import USUAL
+
+os.environ.setdefault("NYALA_TEST_ENGINES", USUAL)  # what is about engines takes all: tests.usual.every_engine
 
 
 @pytest.fixture(autouse=True)

@@ -100,6 +100,15 @@ def test_compare_when_a_peer_fails():
     assert cells(shown)[1][2:] == ["-", "-"]
 
 
+def test_applications(tmp_path):
+    arguments = ("--quick", "--rounds", 1, "--only", "MobileNetV2", "--markdown", tmp_path / "table.md", "a=:nyala:jax")
+    head, *rows = cells(run("applications.py", *arguments))
+    assert head == ["median of 1", "a"]
+    assert [row[0].partition(": ")[2] for row in rows][:3] == ["build, s", "build again, s", "memory / weights"]
+    assert all(float(row[1].replace(",", "")) > 0 for row in rows)
+    assert cells((tmp_path / "table.md").read_text(encoding="utf-8")) == [head, *rows]
+
+
 def test_lowerings(tmp_path):
     record = tmp_path / "figures.json"
     chosen = ["kernel-gradient", "relu", "look-up", "dispatch"]
@@ -203,3 +212,12 @@ def test_endurance_sees_memory_that_grows_and_too_many_programs(script, capsys):
     with pytest.warns(UserWarning, match="was compiled 4 times: its argument x has axis 0 of size 1, 2, 3, 4"):
         faults = endurance.endure("sizes", lambda: call(np.zeros(next(sizes))), 5, 5, 1, bound=4)
     assert faults[-1] == "sizes: 5 programs and 5 traces, at most 4 were expected"
+
+
+def test_files(tmp_path):
+    table = tmp_path / "table.md"
+    head, *rows = cells(run("files.py", "--quick", "--markdown", table))
+    assert head == ["format", "library", "save, s", "load, s", "and first row, s", "save, MiB", "load, MiB"]
+    assert [row[:2] for row in rows] == [[suffix, "nyala"] for suffix in (".keras", ".weights.h5", ".h5", ".safetensors")]
+    assert all(0 < float(row[i]) < 60 for row in rows for i in (2, 3, 4))
+    assert table.read_text(encoding="utf-8").splitlines()[2].startswith("| format")

@@ -25,7 +25,7 @@ WITHOUT = {
         RandomGaussianBlur RandomHeight RandomPerspective RandomShear RandomTranslation RandomWidth RandomZoom elastic_transform""",
     "boxes only": "MaxNumBoundingBoxes",
     "of older Keras": "LocallyConnected1D LocallyConnected2D MaxoutDense Highway RandomFourierFeatures ThresholdedReLU",
-    "a base, or a form of another layer": "Layer InputLayer Wrapper Pipeline Identity SimpleRNNCell LSTMCell GRUCell StackedRNNCells RNN Lambda",
+    "a base, or a form of another layer": "Layer InputLayer Wrapper Pipeline StackedRNNCells Lambda",
     "code of another library": "TorchModuleWrapper JaxLayer FlaxLayer TFSMLayer",
     "takes functions": "associative_scan cond custom_gradient fori_loop jvp map scan switch vectorize vectorized_map while_loop stop_gradient",
     "makes, converts or describes": "convert_to_numpy convert_to_tensor dtype empty empty_like is_tensor view view_as_real get_item",

@@ -11,7 +11,7 @@ import numpy as np
 
 from nyala.callbacks.callback import Callback, Logs
 from nyala.callbacks.monitor import Monitor
-from nyala.core.errors import ArgumentError, ArgumentTypeError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
 
 
 class LearningRateScheduler(Callback):
@@ -86,6 +86,10 @@ class ReduceLROnPlateau(Callback):
         self.wait = self.cooldown_counter = 0
 
     def on_train_begin(self, logs: Logs = None) -> None:
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        if callable(getattr(optimizer, "_learning_rate", None)):
+            fix = "make the optimizer with a number, or leave the schedule alone"
+            raise StateError("ReduceLROnPlateau", need="an optimizer with a number as learning rate", got="one with a schedule", fix=fix)
         self._watch = Monitor(self.monitor, self.mode, self.min_delta, "ReduceLROnPlateau")
         self.wait = self.cooldown_counter = 0
 

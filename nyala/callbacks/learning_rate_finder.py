@@ -28,7 +28,8 @@ class LearningRateFinder(Callback):
         rates, losses: of each batch, the latter smoothed.
         suggestion: the rate where the loss falls most steeply, a good one to begin with.
 
-    Weights, the state of the optimizer and its rate are what they were before, once training ends, by an error too; train with the suggestion in another fit.
+    Weights, the state of the optimizer and its rate are what they were before, once training ends, by an error too.
+    Train with the suggestion in another fit.
     Source: Smith 2017, Cyclical Learning Rates for Training Neural Networks.
 
     >>> import nyala

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from nyala.core import dtypes, logits
-from nyala.core.errors import AxisError, DTypeError, NyalaError, ShapeError
+from nyala.core.errors import ArgumentTypeError, AxisError, DTypeError, NyalaError, ShapeError
 from nyala.core.variable import Variable
-from nyala.engines import current, engine
+from nyala.engines import current, engine, owner_of
 from nyala.engines.protocol import Engine, Tensor
 
 SCALARS = (bool, int, float)
@@ -40,7 +40,29 @@ def convert(value: Any, dtype: str | None = None) -> Tensor:
         raise DTypeError(
             "a tensor", need="numbers", got=_describe(value), fix="encode strings as integers first, and pass arrays of one numeric dtype"
         )
-    return here.asarray(value, dtype)
+    try:
+        return here.asarray(value, dtype)
+    except (TypeError, RuntimeError) as error:
+        owner = owner_of(value)
+        if owner is None or owner is here:
+            raise
+        return here.asarray(_values_of(value, owner, error), dtype)
+
+
+def _values_of(value: Any, owner: Engine, error: Exception) -> np.ndarray:
+    """The values of a tensor of another engine that NumPy cannot read, by that engine itself."""
+    try:
+        if isinstance(error, RuntimeError):  # it has them, but something would be lost
+            raise error
+        return owner.to_numpy(value)
+    except (TypeError, RuntimeError) as second:
+        raise ArgumentTypeError(
+            f"engine {current().name!r}",
+            need="tensors of its own, or values it can read",
+            got=f"a tensor of engine {owner.name!r}",
+            why=str(second).splitlines()[0],
+            fix=f"take it out of what is differentiated or traced there, or compute with nyala.set_backend({owner.name!r})",
+        ) from error
 
 
 def _scalar_dtype(value: Any) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nyala.core import dtypes, known
-from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, UnsafeObjectError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, NyalaError, ResourceLimitError, UnsafeObjectError
 from nyala.core.variable import Variable
 from nyala.engines import current
 
@@ -317,7 +317,7 @@ def revive(config: Any, position: str = "") -> Any:
         return kind  # a function that the caller gave for a layer that was saved as one
     if (shared := _made_before(config, name)) is not None:
         return shared
-    value = kind.from_config(inner)
+    value = _from_config(kind, inner)
     if config.get("build_config") and hasattr(value, "build_from_config"):
         value.build_from_config(config["build_config"])
     if config.get("compile_config") and hasattr(value, "compile_from_config") and not _state.without_compile:
@@ -327,6 +327,22 @@ def revive(config: Any, position: str = "") -> Any:
         if isinstance(config.get("shared_object_id"), int):
             _shared.made[config["shared_object_id"]] = name, value
     return value
+
+
+def _from_config(kind: Any, config: Any) -> Any:
+    """An object from its config; what a constructor of this library cannot use, or has no room for, is an error of this library."""
+    try:
+        return kind.from_config(config)
+    except NyalaError:
+        raise
+    except (TypeError, MemoryError, OverflowError, RecursionError) as error:
+        where = f"the config of {kind.__name__!r}"
+        if not isinstance(error, TypeError):
+            got = f"{type(error).__name__}: {str(error)[:200]}"
+            raise ResourceLimitError(where, need="an object that fits into memory", got=got, rule="weights-declared") from error
+        if not str(kind.__module__).startswith("nyala."):
+            raise
+        raise ArgumentTypeError(where, need="a config that its constructor takes", got=f"{str(config)[:80]} ({str(error)[:200]})") from error
 
 
 def _identity(config: dict[str, Any], name: str) -> tuple:
@@ -438,7 +454,7 @@ def from_identifier(identifier: Any, package: str, kind: type | tuple[type, ...]
         found = get_registered_object(identifier)
         module = importlib.import_module(package)
         if found is None:
-            name = getattr(module, "ALIASES", {}).get(identifier, identifier)
+            name = vars(module).get("ALIASES", {}).get(identifier, identifier)  # not by getattr: a missing name would look for near ones
             found = getattr(module, name) if name in module.__all__ else None
         if found is None:
             from nyala.core.names import to_snake_case

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nyala.core import dtypes, names
-from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, ResourceLimitError, ShapeError
 from nyala.engines import current, engine, get_engine, real_engine, using
 from nyala.engines.protocol import Engine, Tensor
 
@@ -379,6 +379,10 @@ def _first_value(initializer: Any, shape: Sequence[int] | None, dtype: Any, name
         try:
             with using(host):
                 value = np.asarray(initializer(size, dtype=dtype))
+        except (MemoryError, OverflowError) as error:
+            raise ResourceLimitError(
+                f"Variable {name!r}", need="a size that fits into memory", got=f"shape {size} of {dtype}", rule="weights-declared"
+            ) from error
         finally:
             state.scopes = saved
         if value.shape != size:

@@ -7,12 +7,10 @@ Knows nothing of what is in the files. Start at SETS and at fetch.
 
 from __future__ import annotations
 
-import os
-import pathlib
 from typing import NamedTuple
 
-from nyala.core.errors import ArgumentError
-from nyala.files.downloads import DownloadError, get_file
+from nyala.files import published
+from nyala.files.published import place_of
 
 MIRROR = "NYALA_DATASETS_MIRROR"  # a folder, or the address of one, with the files under the names they have on their servers
 MAX_BYTES = 1 << 30
@@ -125,7 +123,7 @@ def info() -> Listing:
     """
     rows = {}
     for name, entry in SETS.items():
-        cached = all(_place(file, file.name).is_file() for file in entry.files)
+        cached = all(place_of(file.folder, file.name).is_file() for file in entry.files)
         rows[name] = DataSetInfo(entry.about, sum(file.size for file in entry.files), entry.licence, cached)
     return Listing(rows)
 
@@ -141,31 +139,5 @@ def fetch(name: str, index: int = 0, path: str | None = None, extract: bool = Fa
     Raises: DownloadError, which says what to put where, if it does not come.
     """
     file = SETS[name].files[index]
-    place = _place(file, file.name if path is None else path)
-    origin = _origin(file)
-    try:
-        return get_file(place.name, origin, file_hash=file.digest, cache_dir=place.parent, cache_subdir="", extract=extract, max_bytes=MAX_BYTES)
-    except DownloadError as error:
-        raise DownloadError(
-            f"The data set {name!r}", need=f"{file.name} ({file.size:,} bytes) from {origin}", got=error.got, why=error.why,
-            fix=f"get {file.origin} where there is a network and put it at {str(place)!r}, or into a folder that {MIRROR} names",
-        ) from error  # fmt: skip
-
-
-def _place(file: File, path: str) -> pathlib.Path:
-    """Where a file is kept: as get_file does it, below NYALA_HOME or ~/.nyala; an absolute path is its own."""
-    home = pathlib.Path(os.environ.get("NYALA_HOME") or "~/.nyala")
-    return (home / file.folder / pathlib.Path(os.fspath(path)).expanduser()).expanduser()
-
-
-def _origin(file: File) -> str:
-    """The address of a file: on the mirror, if there is one."""
-    mirror = os.environ.get(MIRROR)
-    if not mirror:
-        return file.origin
-    if mirror.startswith(("https://", "http://")):  # hashes are checked either way
-        return f"{mirror.rstrip('/')}/{file.name}"
-    folder = pathlib.Path(mirror).expanduser()
-    if not folder.is_dir():
-        raise ArgumentError(MIRROR, need="a folder, or an address that begins with https://", got=repr(mirror), fix="correct it, or unset it")
-    return (folder.resolve() / file.name).as_uri()
+    place = place_of(file.folder, file.name if path is None else path)
+    return published.fetch(f"The data set {name!r}", file.origin, place, file.digest, MIRROR, MAX_BYTES, file.size, extract)

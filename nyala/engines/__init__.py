@@ -14,9 +14,12 @@ import os
 import pathlib
 import pkgutil
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any, cast
 
+from nyala.engines import _libraries as libraries
+from nyala.engines import _sharing as sharing
 from nyala.engines.protocol import PRIMITIVES, Engine
 
 __all__ = ["PRIMITIVES", "Engine", "available_engines", "backend", "current", "engine", "get_engine", "real_engine", "set_backend", "using"]
@@ -24,6 +27,7 @@ __all__ = ["PRIMITIVES", "Engine", "available_engines", "backend", "current", "e
 DEFAULT = "jax"
 _loaded: dict[str, Engine] = {}
 _lock = threading.RLock()
+_noted = False
 
 
 class _Selection(threading.local):
@@ -46,8 +50,8 @@ def available_engines() -> list[str]:
 
 
 def get_engine(name: str) -> Engine:
-    """The engine of this name, loaded once. Raises ValueError for an unknown name, ImportError if its array library is missing."""
-    name = {"pytorch": "torch", "theano": "pytensor"}.get(name, name)
+    """The engine of this name, loaded once. Raises ValueError for an unknown name, ImportError if its array library is missing, too old or broken."""
+    name = _settled_name(name)
     with _lock:
         if name not in _loaded:
             if name not in available_engines():
@@ -56,7 +60,17 @@ def get_engine(name: str) -> Engine:
                     "  fix: choose one of these names, or install the package that brings it"
                 )
             _loaded[name] = _load(name)
+            sharing.warn_of_reserved_memory(_loaded[name], list(_loaded.values()))
         return _loaded[name]
+
+
+def _settled_name(name: str) -> str:
+    """The name of an engine for one of its names; Theano's successor comes with a note, once."""
+    global _noted
+    if name == "theano" and not _noted:
+        _noted = True
+        warnings.warn("the engine 'theano' is PyTensor, which carries Theano on; its name here is 'pytensor'", stacklevel=3)
+    return {"pytorch": "torch", "theano": "pytensor"}.get(name, name)
 
 
 def _load(name: str) -> Engine:
@@ -64,13 +78,11 @@ def _load(name: str) -> Engine:
 
     if not (pathlib.Path(__file__).parent / f"{name}.py").is_file():
         return next(point.load()() for point in entry_points(group="nyala.engines") if point.name == name)
+    libraries.check_version(name)
     try:
         module = importlib.import_module(f"nyala.engines.{name}")
-    except ImportError as error:
-        raise ImportError(
-            f"engine {name!r} needs the package {error.name!r}, which is not installed here.\n"
-            f"  fix: pip install 'nyala[{name}]', or choose another engine"
-        ) from error
+    except (ImportError, OSError) as error:
+        raise ImportError(libraries.explain(name, error)) from error
     return next(
         value()
         for value in vars(module).values()
@@ -95,10 +107,10 @@ def _configured() -> str:
     """NYALA_BACKEND, else KERAS_BACKEND, else "backend" of ~/.nyala/nyala.json, else jax."""
     for variable in ("NYALA_BACKEND", "KERAS_BACKEND"):
         if os.environ.get(variable):
-            return os.environ[variable]
+            return _settled_name(os.environ[variable])
     settings = pathlib.Path(os.environ.get("NYALA_HOME", "~/.nyala")).expanduser() / "nyala.json"
     if settings.is_file():
-        return json.loads(settings.read_text(encoding="utf-8")).get("backend", DEFAULT)
+        return _settled_name(json.loads(settings.read_text(encoding="utf-8")).get("backend", DEFAULT))
     return DEFAULT
 
 
@@ -113,6 +125,16 @@ def set_backend(name: str) -> None:
     >>> nyala.set_backend("jax")
     """
     global _process
+    if _selection.here is not None and _selection.here.abstract and _selection.here is not _loaded.get(_selection.here.name):
+        from nyala.core.errors import StateError
+
+        raise StateError(
+            "nyala.set_backend",
+            need="to be called outside of steps and compiled functions",
+            got="a call while the shapes of one are found out",
+            why="its operations would be divided between two engines",
+            fix="call it before the function",
+        )
     _process = get_engine(name)
 
 
@@ -152,6 +174,15 @@ def using(chosen: Engine) -> Iterator[None]:
 def real_engine() -> Engine:
     """The engine in force that computes values: where shapes are inferred, the one they are inferred for."""
     return _selection.real or _process or _start()
+
+
+def owner_of(value: Any) -> Engine | None:
+    """The engine whose tensor value is, found by the library it comes from; None if there is none."""
+    name = type(value).__module__.partition(".")[0]
+    if name not in available_engines():
+        return None
+    owner = get_engine(name)
+    return owner if owner.is_tensor(value) else None
 
 
 class _Current:

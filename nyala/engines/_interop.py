@@ -33,8 +33,16 @@ def exporter(kind: str) -> Any:
 
 
 def optimizer_rule(rule: Any, names: list[str], values: list[Any], where: str) -> Any:
-    """A Rule for variables of these names and first values: of a transformation of optax, or of what makes a torch.optim.Optimizer of parameters.
+    """A Rule for variables of these names and first values: of a transformation of optax, of an optimizer for TensorFlow, or of what makes a
+    torch.optim.Optimizer of parameters.
 
-    A function that needs no argument makes a transformation."""
-    of_jax = hasattr(rule, "update") or not any(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in signature(rule).parameters.values())
-    return interop("jax" if of_jax else "torch", where, "optimizers").Rule(rule, names, values, where)
+    A function that needs no argument makes what the engine in force can run, an optimizer for TensorFlow or a transformation."""
+    if hasattr(rule, "apply_gradients"):
+        name = "tensorflow"
+    elif hasattr(rule, "update"):
+        name = "jax"
+    elif any(p.default is p.empty and p.kind is not p.VAR_KEYWORD for p in signature(rule).parameters.values()):
+        name = "torch"
+    else:
+        name = "tensorflow" if real_engine().name == "tensorflow" else "jax"
+    return interop(name, where, "optimizers").Rule(rule, names, values, where)

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from nyala.engines._tensorflow_tracing import ShapeDtype, tracing
+from nyala.engines._tensorflow_tracing import tracing
+from nyala.engines._trees import ShapeDtype
 from nyala.engines.protocol import Tensor
 
 Tensors = tuple[Tensor, ...]

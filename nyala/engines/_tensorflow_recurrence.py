@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from nyala.engines._tensorflow_loops import kept_apart, scan
-from nyala.engines._tensorflow_tracing import ShapeDtype
+from nyala.engines._trees import ShapeDtype
 from nyala.engines.protocol import Tensor
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from nyala.engines._tensorflow_tracing import by_xla
+from nyala.engines._tensorflow_tracing import by_xla, use_xla
 from nyala.engines.protocol import Shape, Tensor
 
 Padding = Sequence[tuple[int, int]]
@@ -36,6 +36,8 @@ def conv(x: Tensor, kernel: Tensor, strides: Shape, padding: Padding, dilation: 
     """The primitive `conv`."""
     if x.shape.rank == 3:
         return tf.squeeze(conv(tf.expand_dims(x, 1), tf.expand_dims(kernel, 0), *_of_two_axes(strides, padding, dilation), groups), 1)
+    if _is_uneven(dilation):
+        return conv(x, _spread(kernel, dilation), strides, padding, (1, 1, 1), groups)
     return _run(_conv, x, kernel, Geometry(tuple(strides), _pairs(padding), tuple(dilation), groups))
 
 
@@ -45,6 +47,8 @@ def conv_input_gradient(g: Tensor, kernel: Tensor, input_shape: Shape, strides: 
         shape = (input_shape[0], 1, *input_shape[1:])
         wide = conv_input_gradient(tf.expand_dims(g, 1), tf.expand_dims(kernel, 0), shape, *_of_two_axes(strides, padding, dilation), groups)
         return tf.squeeze(wide, 1)
+    if _is_uneven(dilation):
+        return conv_input_gradient(g, _spread(kernel, dilation), input_shape, strides, padding, (1, 1, 1), groups)
     return _run(_input_gradient, g, kernel, Geometry(tuple(strides), _pairs(padding), tuple(dilation), groups, tuple(input_shape)))
 
 
@@ -53,7 +57,26 @@ def conv_kernel_gradient(x: Tensor, g: Tensor, kernel_shape: Shape, strides: Sha
     if x.shape.rank == 3:
         wide = (tf.expand_dims(x, 1), tf.expand_dims(g, 1), (1, *kernel_shape))
         return tf.squeeze(conv_kernel_gradient(*wide, *_of_two_axes(strides, padding, dilation), groups), 0)
+    if _is_uneven(dilation):
+        shape = (*(d * (k - 1) + 1 for k, d in zip(kernel_shape, dilation, strict=False)), *kernel_shape[-2:])
+        return conv_kernel_gradient(x, g, shape, strides, padding, (1, 1, 1), groups)[tuple(slice(None, None, d) for d in dilation)]
     return _run(_kernel_gradient, x, g, Geometry(tuple(strides), _pairs(padding), tuple(dilation), groups, tuple(kernel_shape)))
+
+
+def _is_uneven(dilation: Shape) -> bool:
+    """Whether TensorFlow takes this dilation of three axes for that of others: its inference of shapes mixes their order up."""
+    return len(dilation) == 3 and len(set(dilation)) > 1
+
+
+def _spread(kernel: Tensor, dilation: Shape) -> Tensor:
+    """The kernel with zeros between its elements, which does without a dilation."""
+    for axis, step in enumerate(dilation):
+        if step > 1:
+            before, size, after = kernel.shape[:axis], kernel.shape[axis], kernel.shape[axis + 1 :]
+            gaps = [(0, 0)] * (axis + 1) + [(0, step - 1)] + [(0, 0)] * len(after)
+            wide = tf.reshape(tf.pad(tf.expand_dims(kernel, axis + 1), gaps), (*before, size * step, *after))
+            kernel = wide[(*[slice(None)] * axis, slice(step * (size - 1) + 1))]
+    return kernel
 
 
 def _of_two_axes(strides: Shape, padding: Padding, dilation: Shape) -> tuple:
@@ -127,7 +150,11 @@ def max_pool(x: Tensor, window: Shape, strides: Shape, padding: Padding) -> Tens
     """The primitive `max_pool`."""
     x = _padded(x, padding, -math.inf if x.dtype.is_floating else x.dtype.min)
     if len(window) < 3 and x.dtype.is_floating:
-        return _pooled(tf.nn.max_pool2d, x, window, strides)
+        pooled = _pooled(tf.nn.max_pool2d, x, window, strides)
+        if use_xla() and not tf.executing_eagerly():
+            return pooled
+        lost = _pooled(tf.nn.max_pool2d, tf.cast(tf.math.is_nan(x), x.dtype), window, strides)  # the kernel passes nan over
+        return tf.where(lost > 0, tf.constant(math.nan, x.dtype), pooled)
     for axis, (k, step) in enumerate(zip(window, strides, strict=True), 1):
         x = functools.reduce(tf.maximum, _shifted(x, k, step, axis))
     return x

@@ -26,9 +26,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from nyala.core.alignment import aligned
 from nyala.engines import _jax_windows as windows
 from nyala.engines._jax_fast import FAST, position
 from nyala.engines._memory import keep_freed_memory
+from nyala.engines._sharing import others_use_gpu
 from nyala.engines.protocol import Engine, Shape, Tensor, Tree
 
 __all__ = ["JaxEngine"]
@@ -37,7 +39,9 @@ EAGER_STEPS = 128  # so many turns of a loop run in Python, where no trace is ac
 CACHE_BYTES = 2**30  # of the compile cache on disk
 CACHED_SECONDS = 0.1  # what compiles faster is not kept
 TRIM_SECONDS = 24 * 60 * 60  # between two looks at the size of the cache
+PREALLOCATE = "XLA_PYTHON_CLIENT_PREALLOCATE"  # read by JAX when it starts on a GPU
 INTEGER_POWERS = 64  # up to here a whole exponent means repeated multiplication
+LARGE = 1 << 18  # elements: from here on a copy less is worth looking at where memory lies
 TENSORS = (jax.Array, jax.core.Tracer)
 NARROW = {"int64": "int32", "uint64": "uint32", "float64": "float32", "complex128": "complex64"}
 
@@ -67,6 +71,8 @@ class JaxEngine(Engine):
     def __init__(self) -> None:
         keep_freed_memory()
         _keep_compiled_programs()
+        if others_use_gpu():  # leave them the rest: JAX would take most of the GPU's memory at once
+            os.environ.setdefault(PREALLOCATE, "false")
 
     # Tensors and the host ---------------------------------------------------------------------------------------------------
 
@@ -79,6 +85,10 @@ class JaxEngine(Engine):
         host = self._own(value, dtype)  # JAX may keep this very memory
         return jax.device_put(host) if _outside_traces() else jnp.asarray(host)  # jnp.asarray compiles a program for each new shape
 
+    def adopt(self, array: np.ndarray, dtype: str) -> Tensor:
+        whole = array.dtype.name == dtype == self.canonical_dtype(dtype) and array.size >= LARGE and _outside_traces()
+        return jax.device_put(array) if whole else self.asarray(array, dtype)
+
     def _own(self, value: Any, dtype: str | None) -> np.ndarray:
         """A new array of the host with the values of an array, a scalar or nested lists."""
         host = np.asarray(value)
@@ -89,7 +99,12 @@ class JaxEngine(Engine):
         if host.dtype.kind in "iu" and not isinstance(value, (np.ndarray, np.generic)):
             _check_range(host, target)
         with np.errstate(all="ignore"):
-            return np.array(np.real(host) if host.dtype.kind == "c" and target.kind != "c" else host, dtype=target)
+            host = np.real(host) if host.dtype.kind == "c" and target.kind != "c" else host
+            if host.size < LARGE:
+                return np.array(host, dtype=target)
+            made = aligned(host.shape, target)  # which JAX keeps, where it would copy others
+            made[...] = host
+            return made
 
     def to_numpy(self, x: Tensor) -> np.ndarray:
         return np.array(x)
@@ -118,6 +133,13 @@ class JaxEngine(Engine):
             with contextlib.suppress(RuntimeError):  # JAX_PLATFORMS may leave the CPU out
                 found += jax.devices("cpu")
         return [f"{'gpu' if device.platform in ('cuda', 'rocm') else device.platform}:{device.id}" for device in found]
+
+    def reserved_memory(self) -> str:
+        taken = os.environ.get(PREALLOCATE, "true").lower() not in ("false", "0") and "XLA_PYTHON_CLIENT_ALLOCATOR" not in os.environ
+        if not taken or jax.default_backend() not in ("gpu", "cuda"):
+            return ""
+        share = os.environ.get("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.75")
+        return f"{float(share):.0%} of its memory from the start; set {PREALLOCATE}=false in the environment before it starts"
 
     # Transforms -------------------------------------------------------------------------------------------------------------
     # JAX remembers by function what it traced. Ours may read variables, so control flow, eval_shape and remat hand it a fresh function each time.
@@ -216,12 +238,20 @@ class JaxEngine(Engine):
     subtract = staticmethod(jnp.subtract)
     multiply = staticmethod(jnp.multiply)
     divide = staticmethod(jnp.true_divide)
-    floor_divide = staticmethod(jnp.floor_divide)
     remainder = staticmethod(jnp.remainder)
 
+    def floor_divide(self, x: Tensor, y: Tensor) -> Tensor:
+        quotient = jnp.floor_divide(x, y)
+        if jnp.issubdtype(quotient.dtype, np.floating) or (isinstance(y, int) and y):
+            return quotient
+        return jnp.where(jnp.equal(y, 0), 0, quotient)  # XLA has -1
+
     def power(self, x: Tensor, y: Tensor) -> Tensor:
-        whole = isinstance(y, (int, float)) and abs(y) <= INTEGER_POWERS and y == int(y)
-        return jnp.power(x, int(y) if whole else y)
+        if isinstance(y, (int, float)):
+            return jnp.power(x, int(y) if abs(y) <= INTEGER_POWERS and y == int(y) else y)
+        if isinstance(x, TENSORS) and jnp.issubdtype(x.dtype, np.floating):
+            x = jnp.where(jnp.logical_and(jnp.equal(x, 0), jnp.equal(y, 0)), 1, x)  # the gradient of lax.pow at 0**0 is nan
+        return jnp.power(x, y)
 
     maximum = staticmethod(jnp.maximum)
     minimum = staticmethod(jnp.minimum)

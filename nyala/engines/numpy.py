@@ -96,6 +96,7 @@ class NumpyEngine(Engine):
     # Tensors and the host ---------------------------------------------------------------------------------------------------
 
     def asarray(self, value: Any, dtype: str | None = None) -> Tensor:
+        value = np.asarray(value) if hasattr(value, "__array__") else value  # other libraries refuse to be asked for a copy
         array = np.array(value, None if dtype is None else _dtype(dtype))
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 

@@ -15,6 +15,8 @@ Rules that hold for every primitive
     values    follow IEEE 754 and NumPy: nan propagates, also through maximum, minimum, max, min and sort (last).
     gradients are those of the mathematical function where it is differentiable; at kinks and ties as the contract says.
               A primitive that says "No gradient" has derivative zero everywhere.
+    conventions at kinks and ties, for nan and infinity, integers and bools, and for nothing at all are rows of `nyala.testing.rules`, each with
+              its reason; docs/engines.md shows them. The contracts below only name the most important ones.
     purity    no primitive changes its arguments; results may share memory with them.
 """
 
@@ -69,6 +71,7 @@ class Engine:
         records: whether `record` may make something.
         rules: shortcuts for the rules of optimizers on such objects, `{"adam": function}`, with the rule's own arguments; a shortcut may
             write into tensors that nothing but their variable holds, or return NotImplemented.
+        excused: checks of `check_engine` that the engine is known to fail, `{"eig-gradient": "why"}`. One that passes all the same is a failure.
     """
 
     name: str = ""
@@ -79,6 +82,7 @@ class Engine:
     together: Callable[[list[Tensor]], Any] | None = None
     records = False
     rules: dict[str, Callable] = {}
+    excused: dict[str, str] = {}
 
     # Tensors and the host ---------------------------------------------------------------------------------------------------
 
@@ -87,6 +91,10 @@ class Engine:
 
         Never shares memory that the caller may change later. Accepts bfloat16 and float8 NumPy arrays (ml_dtypes) where dtypes allows."""
         raise NotImplementedError
+
+    def adopt(self, array: np.ndarray, dtype: str) -> Tensor:
+        """As asarray, of an array that nobody else holds: its memory may become the tensor's."""
+        return self.asarray(array, dtype)
 
     def to_numpy(self, x: Tensor) -> np.ndarray:
         """The values of x on the host, as a new array that the caller owns (bfloat16 as the ml_dtypes type). Waits for the device."""
@@ -118,6 +126,10 @@ class Engine:
     def devices(self) -> list[str]:
         """Devices this engine can use, the default first, as in Keras: "cpu:0", "gpu:0", ..."""
         return ["cpu:0"]
+
+    def reserved_memory(self) -> str:
+        """What the engine keeps of a GPU's memory whether it needs it or not, and how to change that, as the end of a sentence; "" for nothing."""
+        return ""
 
     # Transforms -------------------------------------------------------------------------------------------------------------
 
@@ -317,11 +329,11 @@ class Engine:
 
     @primitive("binary")
     def floor_divide(self, x: Tensor, y: Tensor) -> Tensor:
-        """Quotient rounded down, integers and floats; unspecified for an integer zero. No gradient."""
+        """Quotient rounded down, integers and floats; 0 for an integer zero. No gradient."""
 
     @primitive("binary")
     def remainder(self, x: Tensor, y: Tensor) -> Tensor:
-        """x - y * floor(x / y): the sign of y; nan for a float zero, unspecified for an integer zero. Gradient 1 in x, -floor(x / y) in y."""
+        """x - y * floor(x / y): the sign of y; nan for a float zero, 0 for an integer zero. Gradient 1 in x, -floor(x / y) in y."""
 
     @primitive("binary")
     def power(self, x: Tensor, y: Tensor) -> Tensor:
@@ -395,11 +407,11 @@ class Engine:
 
     @primitive("bits")
     def left_shift(self, x: Tensor, y: Tensor) -> Tensor:
-        """x * 2**y, bits beyond the width lost; unspecified unless 0 <= y < width."""
+        """x * 2**y, bits beyond the width lost, so 0 for y >= width; unspecified for y < 0."""
 
     @primitive("bits")
     def right_shift(self, x: Tensor, y: Tensor) -> Tensor:
-        """x // 2**y: arithmetic for signed, logical for unsigned; unspecified unless 0 <= y < width."""
+        """x // 2**y: arithmetic for signed, logical for unsigned, also for y >= width; unspecified for y < 0."""
 
     @primitive("select")
     def where(self, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:

@@ -22,13 +22,15 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # else every start prints which instructions the processor has
 import tensorflow as tf
 
+from nyala.engines import _tensorflow_arithmetic as arithmetic
 from nyala.engines import _tensorflow_indexing as indexing
 from nyala.engines import _tensorflow_loops as loops
 from nyala.engines import _tensorflow_windows as windows
 from nyala.engines._memory import keep_freed_memory
 from nyala.engines._tensorflow_fast import FAST
 from nyala.engines._tensorflow_loops import kept_apart
-from nyala.engines._tensorflow_tracing import Compiled, ShapeDtype, by_xla, flatten, map_tree, rebuild, recorded, tracing, use_xla
+from nyala.engines._tensorflow_tracing import Compiled, by_xla, recorded, tracing, use_xla
+from nyala.engines._trees import ShapeDtype, flatten, map_tree, rebuild
 from nyala.engines.protocol import Engine, Shape, Tensor, Tree
 
 __all__ = ["TensorFlowEngine"]
@@ -115,16 +117,6 @@ def _checked(function: Callable) -> staticmethod:
             raise np.linalg.LinAlgError(error.message) from None
 
     return staticmethod(primitive)
-
-
-def _floor_divide(x: Tensor, y: Tensor) -> Tensor:
-    """By the remainder, where that is one: x / y may be rounded up to the next whole number."""
-    quotient = tf.math.floordiv(x, y)
-    if not x.dtype.is_floating:
-        return quotient
-    x, y = tf.stop_gradient(x), tf.stop_gradient(y)
-    exact = tf.round((x - tf.math.floormod(x, y)) / y)
-    return tf.where(tf.math.is_finite(exact), exact, quotient)
 
 
 class TensorFlowEngine(Engine):
@@ -324,7 +316,7 @@ class TensorFlowEngine(Engine):
         return tf.math.is_nan(x) if x.dtype.is_floating else tf.zeros(x.shape, tf.bool)
 
     add, subtract, multiply = _binary(tf.add, tf.logical_or), _binary(tf.subtract), _binary(tf.multiply, tf.logical_and)
-    divide, floor_divide, remainder = _binary(tf.divide), _binary(_floor_divide), _binary(tf.math.floormod)
+    divide, floor_divide, remainder = _binary(tf.divide), _binary(arithmetic.floor_divide), _binary(arithmetic.remainder)
     maximum, minimum, arctan2 = _binary(_halved(tf.maximum)), _binary(_halved(tf.minimum)), _binary(tf.atan2)
     equal, not_equal = _binary(tf.equal), _binary(tf.not_equal)
     less, less_equal = _binary(tf.less, _through_int32(tf.less)), _binary(tf.less_equal, _through_int32(tf.less_equal))
@@ -332,16 +324,14 @@ class TensorFlowEngine(Engine):
     logical_not, logical_and, logical_or = staticmethod(tf.logical_not), _binary(tf.logical_and), _binary(tf.logical_or)
     bitwise_not, bitwise_and = staticmethod(tf.bitwise.invert), _binary(tf.bitwise.bitwise_and)
     bitwise_or, bitwise_xor = _binary(tf.bitwise.bitwise_or), _binary(tf.bitwise.bitwise_xor)
-    left_shift, right_shift = _binary(tf.bitwise.left_shift), _binary(tf.bitwise.right_shift)
+    left_shift, right_shift = _binary(arithmetic.left_shift), _binary(tf.bitwise.right_shift)
 
     @staticmethod
     def power(x: Any, y: Any) -> Tensor:
         if isinstance(y, (int, float)) and y in (0, 1, 2, 3):
             return (tf.ones_like(x), x, tf.square(x) if not x.dtype.is_unsigned else x * x, x * x * x)[int(y)]
         x, y = _lifted(x, y)
-        if x.dtype in (tf.uint8, tf.uint16, tf.uint32, tf.uint64):
-            return tf.cast(tf.pow(tf.cast(x, tf.int64), tf.cast(y, tf.int64)), x.dtype)
-        return tf.pow(x, y)
+        return arithmetic.power(x, y)
 
     @staticmethod
     def where(condition: Tensor, x: Any, y: Any) -> Tensor:
@@ -358,7 +348,7 @@ class TensorFlowEngine(Engine):
     sum, prod, any, all = (staticmethod(f) for f in (tf.reduce_sum, tf.reduce_prod, tf.reduce_any, tf.reduce_all))
     max, min = _extreme(tf.reduce_max, tf.reduce_any), _extreme(tf.reduce_min, tf.reduce_all)
     argmax, argmin = staticmethod(indexing.argmax), staticmethod(indexing.argmin)
-    cumsum, cumprod, cummax = staticmethod(tf.cumsum), staticmethod(tf.math.cumprod), staticmethod(indexing.cummax)
+    cumsum, cumprod, cummax = staticmethod(tf.cumsum), staticmethod(arithmetic.cumprod), staticmethod(indexing.cummax)
 
     # Shape moves ------------------------------------------------------------------------------------------------------------
 

@@ -108,6 +108,20 @@ def _binary_of_tensors(function: Callable) -> staticmethod:
     return _binary(lifted)
 
 
+def _divided_by_zero(function: Callable) -> Callable:
+    """A division that gives 0 where an integer is divided by 0."""
+
+    def divided(x: Any, y: Any) -> Tensor:
+        if not isinstance(y, torch.Tensor):
+            return function(x, y) if y or x.dtype.is_floating_point else torch.zeros_like(x)
+        if y.dtype.is_floating_point:
+            return function(x, y)
+        zero = y == 0
+        return torch.where(zero, 0, function(x, torch.where(zero, 1, y)))
+
+    return divided
+
+
 # Trees, recording -----------------------------------------------------------------------------------------------------------
 
 
@@ -177,7 +191,7 @@ class TorchEngine(Engine):
         if isinstance(value, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in value):
             parts = torch.stack([self.asarray(part) for part in value])
             return parts if dtype is None else self.cast(parts, dtype)
-        array = np.array(value, order="C")  # a copy, which the tensor may keep
+        array = np.array(np.asarray(value), order="C")  # a copy, which the tensor may keep
         target = self.canonical_dtype(dtype or array.dtype.name)
         if _is_foreign(array.dtype.name):  # carried over as bits
             bits = torch.from_numpy(array.view(f"int{8 * array.itemsize}")).view(_DTYPES[array.dtype.name])
@@ -304,7 +318,8 @@ class TorchEngine(Engine):
         return torch.where(torch.eq(x, x), torch.sign(x), x)  # torch.sign has 0 for nan
 
     add, subtract, multiply, divide = _binary(operator.add), _binary(operator.sub), _binary(operator.mul), _binary(operator.truediv)
-    floor_divide, remainder = _binary(lambda x, y: _detach(x) // _detach(y)), _binary_of_tensors(torch.remainder)
+    floor_divide = _binary(_divided_by_zero(lambda x, y: _detach(x) // _detach(y)))
+    remainder = _binary_of_tensors(_divided_by_zero(torch.remainder))
     power, arctan2 = _binary(operator.pow), _binary_of_tensors(torch.atan2)
     maximum, minimum = _binary_of_tensors(torch.maximum), _binary_of_tensors(torch.minimum)
     equal, not_equal, less = _binary(operator.eq), _binary(operator.ne), _binary(operator.lt)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-import shutil
 import stat
 import struct
 import tempfile
@@ -49,6 +48,11 @@ class Member:
         parts: list[bytes] = []
         self._copy(parts.append)
         return b"".join(parts)
+
+    def start(self, count: int) -> bytes:
+        """Its first bytes, unpacked; nothing says yet that they are right."""
+        with _translated(self.where), self._archive.open(self._info) as source:
+            return source.read(count)
 
     def chunks(self, max_bytes: int, then: Callable[[bytes], Any]) -> None:
         """Hand all of it over in pieces, and raise at the end if its checksum is not right."""
@@ -89,7 +93,7 @@ class Member:
 
 
 class _Slice(io.RawIOBase):
-    """A part of a file as a file."""
+    """A part of a file as a file. It can be written to, and grow, where the file ends with it."""
 
     def __init__(self, file: BinaryIO, start: int, size: int) -> None:
         self.file, self.start, self.size, self.place = file, start, size, 0
@@ -107,6 +111,21 @@ class _Slice(io.RawIOBase):
         count = self.file.readinto(view)  # type: ignore[attr-defined]
         self.place += count
         return count
+
+    def write(self, data: Any) -> int:
+        self.file.seek(self.start + self.place)
+        count = self.file.write(data)
+        self.place += count
+        self.size = max(self.size, self.place)
+        return count
+
+    def truncate(self, size: int | None = None) -> int:
+        self.size = self.place if size is None else size
+        end = self.start + self.size
+        if self.file.seek(0, io.SEEK_END) < end:  # files in memory do not grow when they are cut
+            self.file.write(bytes(end - self.file.tell()))
+        self.file.truncate(end)
+        return self.size
 
     def readable(self) -> bool:
         return True
@@ -126,15 +145,17 @@ def reading(source: Any, where: str = "", paths: bool = True) -> Iterator[dict[s
     """
     where = where or ("the file" if hasattr(source, "read") else f"the file {str(source)!r}")
     with open_regular(source, where) as file, contextlib.ExitStack() as stack:
-        _check_end(file, where)
+        count = _check_end(file, where)
         with _translated(where):
             opened = stack.enter_context(zipfile.ZipFile(file))
             members = _members(opened, file, where, paths)
+        if count != len(opened.infolist()):
+            raise UnsafeFileError(where, need="as many members as it says", got=f"{len(opened.infolist())}, not {count}", rule="zip-end")
         yield members
 
 
-def _check_end(file: BinaryIO, where: str) -> None:
-    """The record at the end, before anything is allocated for what it says."""
+def _check_end(file: BinaryIO, where: str) -> int:
+    """The record at the end, before anything is allocated for what it says. Returns how many members there are."""
     size = file.seek(0, io.SEEK_END)
     file.seek(max(0, size - 22))
     end = file.read(22)
@@ -147,6 +168,7 @@ def _check_end(file: BinaryIO, where: str) -> None:
     if count > MAX_MEMBERS or (length > MAX_DIRECTORY and length != 0xFFFFFFFF):
         raise ResourceLimitError(where, need=f"at most {MAX_MEMBERS:,} members", got=f"{count:,} or more", rule="zip-members")
     file.seek(0)
+    return count
 
 
 def _members(opened: zipfile.ZipFile, file: BinaryIO, where: str, paths: bool) -> dict[str, Member]:
@@ -261,9 +283,10 @@ def _translated(where: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def writing(target: Any) -> Iterator[Callable[[str, Any], None]]:
-    """A zip file to fill: the block gets a function (name, bytes or binary file) that adds a member, stored as it is.
+    """A zip file to fill: the block gets a function (name, content) that adds a member, stored as it is.
 
-    A path gets the whole file when the block ends well, else it stays as it was; a binary file is filled in place.
+    Content is bytes, or a function that is given a binary file to fill, which is the member itself. A third argument, a function, gets all bytes of
+    the member as they are in the file. A path gets the whole file when the block ends well, else it stays as it was; an open file is filled.
 
     >>> file = io.BytesIO()
     >>> with writing(file) as add:
@@ -278,19 +301,38 @@ def writing(target: Any) -> Iterator[Callable[[str, Any], None]]:
         return
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
 
-        def add(name: str, content: Any) -> None:
+        def add(name: str, content: Any, seen: Callable[[bytes], Any] = lambda chunk: None) -> None:
             check_name(name, "a zip file to be written")
             info = zipfile.ZipInfo(name, FIXED_TIME)
             info.external_attr = (stat.S_IFREG | 0o644) << 16
             info.create_system = 3
-            if isinstance(content, (bytes, bytearray, memoryview)):
-                content = io.BytesIO(content)
-            info.file_size = content.seek(0, io.SEEK_END)
-            content.seek(0)
-            with archive.open(info, "w", force_zip64=info.file_size >= 1 << 31) as member:
-                shutil.copyfileobj(content, member, CHUNK)
+            if callable(content):
+                _fill(archive, info, content, seen)
+                return
+            seen(content)
+            archive.writestr(info, content)
 
         yield add
+
+
+def _fill(archive: zipfile.ZipFile, info: zipfile.ZipInfo, content: Callable[[BinaryIO], Any], seen: Callable[[bytes], Any]) -> None:
+    """Add a member that is written in any order, in place: its header is written again when size and checksum are known."""
+    file: Any = archive.fp
+    info.header_offset, info.CRC = archive.start_dir, 0
+    file.seek(info.header_offset)
+    file.write(info.FileHeader(zip64=True))
+    begin = file.tell()
+    content(_Slice(file, begin, 0))  # type: ignore[arg-type]
+    archive.start_dir = file.seek(0, io.SEEK_END)
+    info.file_size = info.compress_size = archive.start_dir - begin
+    file.seek(begin)
+    while chunk := file.read(CHUNK):
+        info.CRC = zlib.crc32(chunk, info.CRC)
+        seen(chunk)
+    file.seek(info.header_offset)
+    file.write(info.FileHeader(zip64=True))
+    archive.filelist.append(info)
+    archive.NameToInfo[info.filename] = info
 
 
 def check(file: Any, where: str = "the file just written", paths: bool = True) -> None:

@@ -49,8 +49,13 @@ def audit(config: Any, where: str, start: str = "") -> list[Finding]:
     >>> audit({"module": "os", "class_name": "System", "config": {}}, "example")[0].problem.rule
     'object-unknown'
     """
+    return list(findings(config, where, start))
+
+
+def findings(config: Any, where: str, start: str = "") -> Iterator[Finding]:
+    """What audit lists, one by one: who wants the first problem alone does not wait for the others."""
     _check_work(config, where)
-    return list(_walk(config, where, (start.strip("/"),) if start.strip("/") else (), "", False))
+    yield from _walk(config, where, (start.strip("/"),) if start.strip("/") else (), "", False)
 
 
 def _walk(value: Any, where: str, path: tuple, position: str, shapes_only: bool) -> Iterator[Finding]:
@@ -65,11 +70,11 @@ def _walk(value: Any, where: str, path: tuple, position: str, shapes_only: bool)
         yield Finding(pointer(path), value["class_name"], None, _inside(where, path))
     name = value.get("class_name")
     given = name == "Lambda" and isinstance(value.get("config"), dict) and caller_objects(str(value["config"].get("name")))
+    if name == "Lambda" and not given and isinstance(value.get("config"), dict) and not isinstance(value["config"].get("function", {}), dict):
+        yield Finding(pointer((*path, "config", "function")), "Lambda", None, _code(where, pointer(path)))
     for key, inner in value.items():
         if callable(given) and key == "config":
             inner = {k: v for k, v in inner.items() if k != "function"}  # the caller passes it, by the name of the layer
-        if key in ("class_name", "module", "registered_name", "name", "inbound_nodes") and key != "inbound_nodes":
-            continue
         if key == "inbound_nodes":
             yield from _walk(inner, where, (*path, key), "arguments", shapes_only)
         elif key == "compile_config":
@@ -78,7 +83,9 @@ def _walk(value: Any, where: str, path: tuple, position: str, shapes_only: bool)
             deeper = position if isinstance(name, str) and name.startswith("__") else known.position_of(key)
             yield from _walk(inner, where, (*path, key), deeper, shapes_only or key == "build_config")
     config = value.get("config")
-    if name in LOOKUPS and isinstance(config, dict):
+    if name == "TorchModuleWrapper" and isinstance(config, dict) and isinstance(config.get("module"), str):
+        yield Finding(pointer((*path, "config", "module")), name, None, _pickle(where, pointer(path)))
+    if isinstance(name, str) and name in LOOKUPS and isinstance(config, dict):
         for key in ("vocabulary", "idf_weights"):
             if isinstance(config.get(key), str):
                 yield Finding(pointer((*path, "config", key)), config[key][:80], None, _outer_file(where, name, config[key]))
@@ -88,7 +95,7 @@ def _look(value: dict[str, Any], where: str, path: tuple, position: str, shapes_
     name, module = value["class_name"], value.get("module")
     shown = str(value.get("config") if name == "function" else name)[:80]
     place = pointer(path)
-    if shapes_only and name not in VALUES:
+    if shapes_only and not (isinstance(name, str) and name in VALUES):
         return Finding(place, shown, module if isinstance(module, str) else None, _inside(where, path))
     problem: NyalaError | None = None
     if name == "TFSMLayer" and caller_objects(name) is None:
@@ -127,6 +134,28 @@ def _placed(error: NyalaError, where: str, place: str) -> NyalaError:
 
 def _inside(where: str, path: tuple) -> UnsafeObjectError:
     return UnsafeObjectError(f"{where} at {pointer(path)}", need="shapes alone", got="an object", rule="object-shapes")
+
+
+def _code(where: str, place: str) -> UnsafeObjectError:
+    return UnsafeObjectError(
+        f"{where} at {place}",
+        need="functions by name",
+        got="the bytes of one, which are code",
+        why="a config holds no code: nothing in a file is ever run",
+        fix="write the function with def, and pass it in custom_objects under the name of its layer",
+        rule="object-lambda",
+    )
+
+
+def _pickle(where: str, place: str) -> UnsafeObjectError:
+    return UnsafeObjectError(
+        f"{where} at {place}",
+        need="modules of PyTorch as the name of a function that makes them",
+        got="the bytes of one, a pickle",
+        why="a pickle can run any code; none is read here",
+        fix="make the module in code, and put TorchModuleWrapper(module) into the model yourself",
+        rule="object-pickle",
+    )
 
 
 def _outer_file(where: str, name: str, path: str) -> UnsafePathError:
@@ -168,9 +197,12 @@ def _check_work(config: Any, where: str) -> None:
     calls(config)
 
 
+def compiling(config: Any, where: str, start: str = "/compile_config") -> Iterator[Finding]:
+    """The objects among the words of compile. What is merely unknown there is no problem: the model comes uncompiled then."""
+    for finding in findings({"config": config}, where, start):
+        yield finding._replace(problem=None) if isinstance(finding.problem, UnknownObjectError) else finding
+
+
 def problems_of_compiling(config: Any, where: str) -> NyalaError | None:
     """The first object among the words of compile that no file may name: code, not merely something unknown."""
-    for finding in audit({"config": config}, where, "/compile_config"):
-        if isinstance(finding.problem, UnsafeObjectError) and not isinstance(finding.problem, UnknownObjectError):
-            return finding.problem
-    return None
+    return next((finding.problem for finding in compiling(config, where) if finding.problem is not None), None)

@@ -33,7 +33,7 @@ from nyala.files import json_text
 from nyala.files.atomic import replacing_folder
 from nyala.files.checkpoint_lock import Lock
 from nyala.files.checkpoint_state import decode, encode
-from nyala.files.errors import CorruptFileError, FileError
+from nyala.files.errors import CorruptFileError, FileError, translated
 
 MANIFEST, STATE, ARRAYS = "manifest.json", "state.json", "arrays.bin"
 CONTENT = (STATE, ARRAYS)
@@ -166,14 +166,16 @@ def read(path: pathlib.Path) -> Any:
         raise CorruptFileError(name, need="a state", got="something else", rule="checkpoint-state")
     if content.get("format") != FORMAT:
         raise StateError(name, need=f"format {FORMAT}", got=f"{content.get('format')!r}", why="a newer Nyala wrote it", fix="install that one")
-    arrays = list(_read_arrays(path / ARRAYS, records))
+    with translated(name, "a state", "checkpoint-state"):
+        arrays = list(_read_arrays(path / ARRAYS, records))
 
     def array(i: int) -> np.ndarray:
         if not 0 <= i < len(arrays):
             raise CorruptFileError(name, need=f"one of {len(arrays)} arrays", got=f"number {i}", rule="checkpoint-state")
         return arrays[i]
 
-    return decode(content.get("state"), array, name)
+    with translated(name, "a state", "checkpoint-state"):
+        return decode(content.get("state"), array, name)
 
 
 def _read_arrays(path: pathlib.Path, records: list) -> Iterator[np.ndarray]:

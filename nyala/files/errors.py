@@ -4,9 +4,15 @@
 Each error names its rule beside the file, the place in it and the legal way forward. They are defined with all other errors, in core.
 """
 
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
 from nyala.core.errors import (
     CorruptFileError,
     FileError,
+    NyalaError,
     ResourceLimitError,
     UnknownObjectError,
     UnsafeFileError,
@@ -24,4 +30,17 @@ __all__ = [
     "UnsafeObjectError",
     "UnsafePathError",
     "WeightsMismatchError",
+    "translated",
 ]
+
+
+@contextlib.contextmanager
+def translated(where: str, need: str, rule: str) -> Iterator[None]:
+    """What a reader stumbles over in a file that no library wrote so, as the error of a damaged file."""
+    try:
+        yield
+    except NyalaError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
+        got = f"one that raises {type(error).__name__}: {str(error)[:200]}"
+        raise CorruptFileError(where, need=need, got=got, fix="get the file again", rule=rule) from error

@@ -20,14 +20,18 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from nyala.core.alignment import aligned
 from nyala.core.dtypes import FLOAT8, numpy_dtype
+from nyala.files import hdf5_chunks
 from nyala.files.atomic import replacing
 from nyala.files.errors import CorruptFileError, FileError, ResourceLimitError, UnsafeFileError, UnsafePathError
+from nyala.files.raw import Heaps, Sparing, Watched, bytes_of, pieces
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_DEPTH = 64
 MAX_OBJECTS = 250_000
 MAX_ATTRIBUTE = 64 << 20  # bytes
+MAX_TEXT = 1 << 30  # bytes of all texts in an attribute
 MAX_DEFLATE = 1032  # the most that deflate can pack into one byte
 FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
 BEYOND_NUMPY = ("bfloat16", *FLOAT8)  # stored as bytes without a meaning, beside an attribute "dtype"
@@ -44,8 +48,8 @@ class Dataset:
         attributes: of the dataset, plain values.
     """
 
-    def __init__(self, where: str, path: str, handle: Any, shape: tuple[int, ...], dtype: str, attributes: dict[str, Any]) -> None:
-        self._where, self._handle = where, handle
+    def __init__(self, where: str, path: str, handle: Any, shape: tuple[int, ...], dtype: str, attributes: dict[str, Any], file: BinaryIO) -> None:
+        self._where, self._handle, self._file = where, handle, file
         self.path, self.shape, self.dtype, self.attributes = path, shape, dtype, attributes
 
     @property
@@ -67,22 +71,38 @@ class Dataset:
         """
         if shape is not None and tuple(shape) != self.shape:
             raise CorruptFileError(self._where, need=f"shape {tuple(shape)} at {self.path!r}", got=f"{self.shape}", rule="hdf5-shape")
-        target = np.empty(self.shape, _stored_dtype(self.dtype if dtype is None else dtype))
+        target = aligned(self.shape, _stored_dtype(self.dtype if dtype is None else dtype))
         with _translated(self._where, self.path):
             import h5py
 
-            if target.size:
+            if target.size and self._handle.get_create_plist().get_layout() == h5py.h5d.CHUNKED:
+                hdf5_chunks.read(self._handle, self._file, self._where, self.path, target)
+            elif target.size:
                 kind = self._handle.get_type() if self._opaque else h5py.h5t.py_create(target.dtype)
                 self._handle.read(h5py.h5s.ALL, h5py.h5s.ALL, target, mtype=kind)
         name = self.dtype if dtype is None else dtype
         return target.view(numpy_dtype(name)) if name in BEYOND_NUMPY else target
 
-    def check(self) -> None:
-        """Read it once and forget it, if it is packed or has checksums: what is stored plainly cannot be wrong in itself."""
+    def pieces(self) -> Iterator[Any]:
+        """Its bytes as they are stored, in pieces; each is gone when the next is asked for."""
         with _translated(self._where, self.path):
-            filters = self._handle.get_create_plist().get_nfilters()
-        if filters:
+            place = self._handle.get_offset()
+        found = pieces(self._file, place, self.nbytes) if place is not None else None
+        return iter([bytes_of(self.read())]) if found is None else found
+
+    def check(self) -> None:
+        """Read it once and forget it, if it is in chunks: what is stored plainly cannot be wrong in itself, if it is there."""
+        with _translated(self._where, self.path):
+            import h5py
+
+            chunked = self._handle.get_create_plist().get_layout() == h5py.h5d.CHUNKED
+            place = None if chunked else self._handle.get_offset()
+        if chunked:
             self.read()
+        elif place is not None and place + self.nbytes > self._file.seek(0, io.SEEK_END):
+            raise CorruptFileError(
+                self._where, need=f"the numbers of {self.path!r} in the file", got="none", fix="get the file again", rule="hdf5-damaged"
+            )
 
     @property
     def _opaque(self) -> bool:
@@ -137,8 +157,8 @@ def reading(source: Any, where: str = "") -> Iterator[Group]:
         with _translated(where, "/"):
             import h5py
 
-            handle = stack.enter_context(h5py.File(file, "r"))
-        yield _Walk(where, size).tree(handle.id)
+            handle = stack.enter_context(h5py.File(Heaps(file, where), "r"))
+        yield _Walk(where, size, file, stack).tree(handle.id)
 
 
 @contextlib.contextmanager
@@ -174,14 +194,16 @@ def _check_superblock(file: BinaryIO, where: str) -> int:
     version = head[8] if len(head) > 16 else 255
     if version in (0, 1):
         width, start, flags = head[13], 24 if version == 0 else 28, 0
+        lengths = head[14]
         order = ("base", "free", "end", "driver")
     elif version in (2, 3):
         width, start, flags = head[9], 12, head[11] if version == 3 else 0
+        lengths = head[10]
         order = ("base", "extension", "end")
     else:
         raise CorruptFileError(where, need="an HDF5 file of version 0 to 3", got=f"version {version}", rule="hdf5-version")
     place = {name: int.from_bytes(head[start + i * width : start + (i + 1) * width], "little") for i, name in enumerate(order)}
-    if width not in (2, 4, 8) or place["base"] or place.get("driver", (1 << 8 * width) - 1) != (1 << 8 * width) - 1:
+    if width not in (2, 4, 8) or lengths != 8 or place["base"] or place.get("driver", (1 << 8 * width) - 1) != (1 << 8 * width) - 1:
         raise UnsafeFileError(where, need="an HDF5 file in one plain piece", got="one with a driver or an offset of its own", rule="hdf5-driver")
     if flags:
         raise CorruptFileError(
@@ -201,9 +223,10 @@ def _check_superblock(file: BinaryIO, where: str) -> int:
 class _Walk:
     """One look through a whole file."""
 
-    def __init__(self, where: str, size: int) -> None:
-        self.where, self.size = where, size
+    def __init__(self, where: str, size: int, file: BinaryIO, stack: contextlib.ExitStack) -> None:
+        self.where, self.size, self.file, self.stack = where, size, file, stack
         self.seen: set[Any] = set()
+        self.sparing: dict[int, Any] = {}  # the file once more, by the most bytes that are read at once
 
     def tree(self, root: Any) -> Group:
         with _translated(self.where, "/"):
@@ -218,7 +241,7 @@ class _Walk:
                 group.attributes = self._attributes(handle, group.path)
                 for name in self._links(handle, group.path):
                     path = f"{group.path.rstrip('/')}/{name}"
-                    child = self.h5py.h5o.open(handle, name.encode("utf-8", "surrogateescape"))
+                    child = self.h5py.h5o.open(handle, _stored_name(name))
                     self._count(child, path)
                     if isinstance(child, self.h5py.h5g.GroupID):
                         if depth >= MAX_DEPTH:
@@ -293,7 +316,7 @@ class _Walk:
         shape = tuple(int(n) for n in handle.shape)
         attributes = self._attributes(handle, path)
         dtype = self._dtype(handle.get_type(), attributes, path)
-        dataset = Dataset(self.where, path, handle, shape, dtype, attributes)
+        dataset = Dataset(self.where, path, handle, shape, dtype, attributes, self.file)
         self._check_size(dataset, layout)
         return dataset
 
@@ -335,11 +358,12 @@ class _Walk:
         for i in range(h5py.h5a.get_num_attrs(handle)):
             attribute = h5py.h5a.open(handle, index=i)
             name = attribute.name.decode("utf-8", "surrogateescape")
-            values[name] = self._attribute(attribute, f"{path}@{name}")
+            values[name] = self._attribute(attribute, path, name)
         return values
 
-    def _attribute(self, attribute: Any, path: str) -> Any:
+    def _attribute(self, attribute: Any, owner: str, name: str) -> Any:
         """A string, a number, or an array of either; bytes that are UTF-8 come as strings."""
+        path = f"{owner}@{name}"
         h5py = self.h5py
         kind, space = attribute.get_type(), attribute.get_space()
         if space.get_simple_extent_type() == h5py.h5s.NULL:
@@ -347,14 +371,15 @@ class _Walk:
         count = math.prod(attribute.shape)
         found = kind.get_class()
         text = found == h5py.h5t.STRING
-        vlen = text and kind.is_variable_str()
-        if count * kind.get_size() > MAX_ATTRIBUTE or (vlen and count * self.size > 16 * MAX_ATTRIBUTE):  # of text, each may be the whole file
+        if count * kind.get_size() > MAX_ATTRIBUTE:
             raise ResourceLimitError(
                 self.where, need=f"attributes of at most {MAX_ATTRIBUTE:,} bytes", got=f"more at {path!r}", rule="hdf5-attribute"
             )
         numbers = found in (h5py.h5t.INTEGER, h5py.h5t.FLOAT) or (found == h5py.h5t.ENUM and kind.dtype.kind == "b")
         if not text and not numbers:
             raise UnsafeFileError(self.where, need="attributes that are text or numbers", got=f"another at {path!r}", rule="hdf5-attribute")
+        if text and kind.is_variable_str() and count * self.size > MAX_TEXT:  # each may be the whole file
+            attribute = self._spared(owner, name, count)
         array = np.empty(attribute.shape, kind.dtype)
         if count:
             attribute.read(array)
@@ -362,6 +387,17 @@ class _Walk:
             items = [_text(item) for item in array.ravel()]
             return items[0] if attribute.shape == () else items
         return array.item() if attribute.shape == () else array
+
+    def _spared(self, path: str, name: str, count: int) -> Any:
+        """An attribute of so many texts, which cannot be so long that memory is too small for all of them."""
+        most = 1 << (MAX_TEXT // count).bit_length() - 1
+        if most not in self.sparing:
+            self.sparing[most] = self.stack.enter_context(self.h5py.File(Sparing(Heaps(self.file, self.where), most, self.where), "r"))
+        return self.h5py.h5a.open(self.h5py.h5o.open(self.sparing[most].id, _stored_name(path)), _stored_name(name))
+
+
+def _stored_name(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")
 
 
 def _text(item: Any) -> str:
@@ -416,43 +452,6 @@ class Writer:
             self._handle.create_dataset(name, data=array)
 
 
-class _Watched(io.RawIOBase):
-    """A file that remembers the first error in it: HDF5 swallows those that happen while it closes."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file, self.error = file, None
-
-    def _try(self, method: str, *args: Any) -> Any:
-        try:
-            return getattr(self.file, method)(*args)
-        except BaseException as error:
-            self.error = self.error or error
-            raise
-
-    def readinto(self, buffer: Any) -> int:
-        return self._try("readinto", buffer)
-
-    def write(self, data: Any) -> int:
-        return self._try("write", data)
-
-    def truncate(self, size: int | None = None) -> int:
-        return self._try("truncate", size)
-
-    def flush(self) -> None:
-        self._try("flush")
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._try("seek", offset, whence)
-
-    def tell(self) -> int:
-        return self.file.tell()
-
-    def readable(self) -> bool:
-        return True
-
-    writable = seekable = readable
-
-
 @contextlib.contextmanager
 def writing(target: Any) -> Iterator[Writer]:
     """An HDF5 file to fill. A path gets the whole file when the block ends well, else it stays as it was; a binary file is filled in place.
@@ -472,7 +471,7 @@ def writing(target: Any) -> Iterator[Writer]:
         return
     import h5py
 
-    watched = _Watched(target)
+    watched = Watched(target)
     try:
         with h5py.File(watched, "w", track_order=False) as handle:
             yield Writer(handle)

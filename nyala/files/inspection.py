@@ -9,16 +9,20 @@ from __future__ import annotations
 import math
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nyala.core.dtypes import numpy_dtype
 from nyala.core.errors import NyalaError
-from nyala.files import hdf5, json_text, keras_v3, npz, safetensors
-from nyala.files.audit import Finding, audit
+from nyala.files import archive, hdf5, json_text, keras_v3, npz, safetensors
+from nyala.files.audit import Finding, audit, compiling
+from nyala.files.errors import translated
+from nyala.files.legacy_hdf5 import json_of
 from nyala.files.loading import Stored
 from nyala.files.stores import reading_shards
 from nyala.files.weights import is_legacy, kind_of
+from nyala.legacy import modernize
+from nyala.legacy.era import Era
 
 KINDS = {
     "keras": "whole model, .keras of Keras 3", "folder": "whole model, folder of Keras 3", "hdf5": "weights of Keras 3 in HDF5",
@@ -82,7 +86,8 @@ def inspect(filepath: Any) -> Summary:
     summary = Summary()
     where = f"the file {os.fspath(filepath)!r}"
     try:
-        _look(filepath, where, summary)
+        with translated(where, "a file of a model or of weights", "file-unknown"):
+            _look(filepath, where, summary)
     except NyalaError as error:
         summary.refused = error
     return summary
@@ -103,8 +108,10 @@ def _look(filepath: Any, where: str, summary: Summary) -> None:
         with hdf5.reading(filepath, where) as root:
             summary.kind = KINDS["legacy"] if is_legacy(root) else summary.kind
             summary.origin = {key: root.attributes[key] for key in ("keras_version", "backend") if key in root.attributes}
-            if isinstance(root.attributes.get("model_config"), str):
-                _config(json_text.read(root.attributes["model_config"], where), where, summary)
+            if "model_config" in root.attributes:
+                _config(json_of(root, "model_config", where), where, summary, said=summary.origin)
+                if "training_config" in root.attributes:
+                    summary.objects += compiling(json_of(root, "training_config", where), where, "/training_config")
             summary.arrays = [(one.path, one.shape, one.dtype, one.nbytes) for one in root.walk()]
     elif kind == "shards":
         with reading_shards(pathlib.Path(os.fspath(filepath)), where) as stored:
@@ -114,10 +121,12 @@ def _look(filepath: Any, where: str, summary: Summary) -> None:
             summary.origin = dict(metadata)
             _arrays({"": arrays}, summary)
     elif kind == "npz":
-        summary.arrays = [(name, array.shape, array.dtype.name, array.nbytes) for name, array in npz.read_npz(filepath, where).items()]
+        with archive.reading(filepath, where, paths=False) as members:
+            found = npz.headers(members)
+        summary.arrays = [(name, shape, dtype.name, math.prod(shape) * dtype.itemsize) for name, (shape, dtype) in found.items()]
     elif kind == "json":
         with hdf5.open_regular(filepath, where) as file:
-            _config(json_text.read(file.read(json_text.MAX_BYTES + 1), where), where, summary)
+            _config(json_text.read(file.read(json_text.MAX_BYTES + 1), where), where, summary, said={})
 
 
 def _arrays(stored: Stored, summary: Summary) -> None:
@@ -127,10 +136,14 @@ def _arrays(stored: Stored, summary: Summary) -> None:
             summary.arrays.append((f"{path}/{key}" if path else key, source.shape, source.dtype, size))
 
 
-def _config(config: Any, where: str, summary: Summary) -> None:
-    summary.objects = audit(config, where)
-    compiled = config.get("compile_config") if isinstance(config, dict) else None
-    summary.objects += audit({"config": compiled}, where, "/compile_config") if compiled else []
+def _config(config: Any, where: str, summary: Summary, said: Mapping[str, Any] | None = None) -> None:
+    """What a config names, in the words of today; said is what an older file says of the Keras that wrote it."""
+    modern = config
+    if said is not None:
+        modern = modernize(config, Era.of(config, *(str(said.get(key, ""))[:80] for key in ("keras_version", "backend"))))
+    summary.objects = audit(modern, where)
+    if isinstance(config, dict) and config.get("compile_config"):
+        summary.objects += compiling(config["compile_config"], where)
 
     def layers(value: Any, depth: int) -> None:
         inner = value.get("config") if isinstance(value, dict) else None

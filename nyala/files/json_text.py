@@ -21,7 +21,7 @@ MAX_DIGITS = 40
 # Arguments of layers, losses and metrics that may be infinite or nan; no other number may.
 NON_FINITE = frozenset({"max_value", "min_value", "mask_value", "threshold", "clip", "delta", "value", "oov_value", "baseline", "fill_value"})
 
-_MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},]', re.DOTALL)
+_MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)  # possessive: else each letter of a long text takes 120 bytes
 
 
 def read(text: bytes | str, where: str, max_bytes: int = MAX_BYTES, non_finite: frozenset[str] = NON_FINITE) -> Any:

@@ -12,22 +12,24 @@ import datetime
 import hashlib
 import os
 import pathlib
+import shutil
 import stat
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-from nyala.core.errors import NyalaError, StateError
+from nyala.core.errors import ArgumentTypeError, NyalaError, StateError
 from nyala.core.serialization import revive, serialize_keras_object, sharing_objects, without_compiling
 from nyala.core.variable import Plan as Blank
 from nyala.files import archive, hdf5, json_text
 from nyala.files.atomic import replacing_folder
-from nyala.files.audit import audit, problems_of_compiling
+from nyala.files.audit import findings, problems_of_compiling
 from nyala.files.errors import CorruptFileError, FileError, ResourceLimitError, UnsafePathError
 from nyala.files.loading import Plan, Report, Stored, check_backed, named, plan
 from nyala.files.places import Place, places
 from nyala.files.stores import check_sum, stored_in, write_tree
+from nyala.optimizers.optimizer import Optimizer
 
 METADATA, CONFIG, WEIGHTS, ASSETS = "metadata.json", "config.json", "model.weights.h5", "assets/"
 KERAS_VERSION = "3.15.1"  # whose layout is written
@@ -56,44 +58,55 @@ def save(model: Any, path: Any, zipped: bool = True, include_optimizer: bool = T
     with sharing_objects(), contextlib.nullcontext() if include_optimizer else without_compiling():
         config = json_text.write(serialize_keras_object(model))
     found = [place for place in places(model) if include_optimizer or place.path != "optimizer"]
-    folder = None if hasattr(path, "write") else pathlib.Path(os.fspath(path)).absolute().parent
-    with tempfile.TemporaryFile(dir=folder) as weights, tempfile.TemporaryDirectory() as assets:
-        with hdf5.writing(weights) as root:
+
+    def weights(file: BinaryIO) -> None:
+        with hdf5.writing(file) as root:
             write_tree(root, found)
+
+    with tempfile.TemporaryDirectory() as assets:
         members: dict[str, Any] = {CONFIG: config, **_assets(found, pathlib.Path(assets)), WEIGHTS: weights}
+    sums: dict[str, str] = {}
+    with _adding(path, zipped) as add:
+        for name, content in members.items():
+            digest = hashlib.sha256()
+            add(name, content, digest.update)
+            sums[name] = digest.hexdigest()
         metadata = {
             "keras_version": KERAS_VERSION,
             "date_saved": datetime.datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
             "nyala_version": __version__,
-            "sha256": {name: _sum(content) for name, content in members.items()},
+            "sha256": sums,
         }
-        members = {METADATA: json_text.write(metadata), **members}
-        if zipped:
-            with archive.writing(path) as add:
-                for name, content in members.items():
-                    add(name, content)
-        else:
-            with replacing_folder(path) as into:
-                for name, content in members.items():
-                    _put(into / name, content)
+        add(METADATA, json_text.write(metadata))
 
 
-def _sum(content: Any) -> str:
-    if isinstance(content, bytes):
-        return hashlib.sha256(content).hexdigest()
-    content.seek(0)
-    return hashlib.file_digest(content, "sha256").hexdigest()
+@contextlib.contextmanager
+def _adding(target: Any, zipped: bool) -> Iterator[Callable[..., None]]:
+    """A function (name, content, seen) that adds members to a zip file, a folder or an open file, as that of archive.writing does."""
+    if not zipped:
+        with replacing_folder(target) as folder:
+            yield lambda name, content, seen=None: _put(folder / name, content, seen)
+    elif hasattr(target, "write"):
+        with tempfile.TemporaryFile() as file:
+            with archive.writing(file) as add:
+                yield add
+            file.seek(0)
+            shutil.copyfileobj(file, target, archive.CHUNK)
+    else:
+        with archive.writing(target) as add:
+            yield add
 
 
-def _put(path: pathlib.Path, content: Any) -> None:
+def _put(path: pathlib.Path, content: Any, seen: Callable[[bytes], Any] | None = None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("xb") as file:
-        if isinstance(content, bytes):
-            file.write(content)
+    with path.open("x+b") as file:
+        if callable(content):
+            content(file)
         else:
-            content.seek(0)
-            while chunk := content.read(1 << 20):
-                file.write(chunk)
+            file.write(content)
+        file.seek(0)
+        while seen is not None and (chunk := file.read(archive.CHUNK)):
+            seen(chunk)
 
 
 def _assets(found: list[Place], folder: pathlib.Path) -> dict[str, bytes]:
@@ -264,7 +277,7 @@ def load(source: Any, compile: bool = True, where: str = "", verify: bool = True
 
 def check_config(config: dict[str, Any], where: str) -> None:
     """Raise for the first object that may not be where it is; nothing has been made of the config."""
-    for finding in audit(config, where):
+    for finding in findings(config, where):
         if finding.problem is not None:
             raise finding.problem
     if (problem := problems_of_compiling(config.get("compile_config"), where)) is not None:
@@ -275,20 +288,39 @@ def make(config: dict[str, Any], where: str) -> tuple[Any, Blank]:
     """A model from its config, whose weights have shapes but no memory yet, and the plan that can fill them."""
     from nyala.layers.layer import Layer
 
+    with _translated(where), Blank() as blank, sharing_objects(), without_compiling():
+        model = revive(config)
+    if not isinstance(model, Layer):
+        raise CorruptFileError(where, need="a model", got=f"a {type(model).__name__}", rule="keras-config")
+    return model, blank
+
+
+def make_new(config: dict[str, Any], where: str) -> Any:
+    """A model from its config alone, whose weights are new; compiled if the config says how. It is looked through before anything is made of it."""
+    check_config(config, where)
+    model, blank = make(config, where)
+    with _translated(where):
+        blank.fill()
+        if config.get("compile_config"):
+            model.compile_from_config(config["compile_config"])
+    return model
+
+
+@contextlib.contextmanager
+def _translated(where: str) -> Iterator[None]:
+    """What the making of a model raises, as errors that say of which config."""
     try:
-        with Blank() as blank, sharing_objects(), without_compiling():
-            model = revive(config)
-    except NyalaError:
-        raise
+        yield
+    except NyalaError as error:
+        if isinstance(error, ValueError):
+            raise
+        raise _not_made(where, error) from error  # for the caller of load_model it is the file that is wrong, not an argument
     except (ValueError, OverflowError, MemoryError, RecursionError) as error:
         if "too big" in str(error) or "too large" in str(error) or "Maximum allowed" in str(error) or not isinstance(error, ValueError):
             raise ResourceLimitError(where, need="weights that fit into memory", got=f"{str(error)[:200]}", rule="weights-declared") from error
         raise _not_made(where, error) from error
     except Exception as error:
         raise _not_made(where, error) from error
-    if not isinstance(model, Layer):
-        raise CorruptFileError(where, need="a model", got=f"a {type(model).__name__}", rule="keras-config")
-    return model, blank
 
 
 def _not_made(where: str, error: Exception) -> CorruptFileError:
@@ -300,6 +332,8 @@ def compile_as_saved(model: Any, config: dict[str, Any], stored: Stored, where: 
     """Compile a model as its file says. The weights are there already: what cannot be understood leaves a warning and an uncompiled model."""
     try:
         model.compile_from_config(config)
+        if not isinstance(getattr(model, "optimizer", None), (Optimizer, type(None))):
+            raise ArgumentTypeError("compile(optimizer)", need="an optimizer", got=type(model.optimizer).__name__)
     except Exception as error:  # a loss of the user's that was not given, an optimizer of another library
         model.compiled = False
         warnings.warn(f"{where} was loaded, but not compiled, as its loss, metrics or optimizer cannot be made: {error}", stacklevel=4)

@@ -16,7 +16,7 @@ import numpy as np
 
 from nyala.core.serialization import custom_object_scope, serialize_keras_object
 from nyala.files import json_text
-from nyala.files.errors import CorruptFileError, FileError
+from nyala.files.errors import CorruptFileError, FileError, translated
 from nyala.files.hdf5 import Group, reading, writing
 from nyala.files.keras_v3 import check_config, make
 from nyala.files.legacy_optimizers import plan_optimizer
@@ -44,7 +44,7 @@ def load_model_hdf5(path: Any, custom_objects: Mapping[str, Any] | None = None, 
     """
     where = f"load_model({_shown(path)})"
     given = {**{one.__name__: one for one in trusted}, **(custom_objects or {})}
-    with reading(path, where) as root:
+    with reading(path, where) as root, translated(where, "a file as Keras writes it", "hdf5-model"):
         if "model_config" not in root.attributes:
             holds_weights = attribute(root, "layer_names") is not None or "nb_layers" in root.attributes or "layers" in root.groups
             raise CorruptFileError(
@@ -55,13 +55,13 @@ def load_model_hdf5(path: Any, custom_objects: Mapping[str, Any] | None = None, 
                 rule="hdf5-model",
             )
         group = root.groups.get("model_weights", root)
-        config = _json(root, "model_config", where)
+        config = json_of(root, "model_config", where)
         era = _era(config, root, group, given)
         with custom_object_scope(given):
             modern = modernize(config, era)
             check_config(modern, where)
             told = compile and "training_config" in root.attributes
-            training = training_of(_json(root, "training_config", where), era, where) if told else None
+            training = training_of(json_of(root, "training_config", where), era, where) if told else None
             model, blank = make(modern, where)
             check_backed(blank.unfilled(), {"": {d.path: Source(d.shape, d.dtype, d.read) for d in group.walk()}}, where)
             _set(plan_weights(model, group, era, where))
@@ -82,9 +82,9 @@ def load_weights_hdf5(model: Any, path: Any, by_name: bool = False, skip_mismatc
         skip_mismatch: leave layers alone whose shapes differ, with a warning.
     """
     where = f"load_weights({_shown(path)})"
-    with reading(path, where) as root:
+    with reading(path, where) as root, translated(where, "a file as Keras writes it", "hdf5-model"):
         group = root.groups.get("model_weights", root)
-        config = _json(root, "model_config", where) if "model_config" in root.attributes else {}
+        config = json_of(root, "model_config", where) if "model_config" in root.attributes else {}
         plan = plan_weights(model, group, _era(config, root, group, {}), where, by_name, skip_mismatch)
     _set(plan)
 
@@ -93,7 +93,8 @@ def _shown(path: Any) -> str:
     return repr(str(path)) if not hasattr(path, "read") else "file"
 
 
-def _json(root: Group, name: str, where: str) -> Any:
+def json_of(root: Group, name: str, where: str) -> Any:
+    """The JSON in an attribute of a file."""
     value = root.attributes[name]
     if not isinstance(value, (str, bytes)):
         raise CorruptFileError(where, need=f"JSON text in the attribute {name}", got=type(value).__name__, rule="hdf5-model")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from nyala.core.errors import NyalaError
 from nyala.core.variable import Scope, Variable, state
 from nyala.files.errors import FileError, ResourceLimitError, WeightsMismatchError
 from nyala.files.places import Place
+from nyala.layers.adaptable import Adaptable
 from nyala.layers.tracking import Tracking
 from nyala.optimizers.optimizer import Optimizer
 
@@ -34,6 +36,7 @@ class Source(NamedTuple):
     dtype: str
     read: Callable[[], np.ndarray]
     check: Callable[[], Any] = lambda: None  # read it once for its checksums, where it has some
+    pieces: Callable[[], Iterable[Any]] = tuple  # its bytes as they are stored, one after the other
 
 
 Stored = dict[str, dict[str, Source]]
@@ -104,28 +107,40 @@ class Plan:
     def carry_out(self) -> None:
         """Set everything. What can still go wrong, a disk that fails, or code of the user's, goes wrong before the first variable is set."""
         several = [*(sources.values() for _, sources in self.calls), *(sources for _, sources in self.later)]
-        for source in (*(source for _, source in self.variables), *(source for sources in several for source in sources)):
-            source.check()
+        with ThreadPoolExecutor(2) as pool:  # sums are computed outside of Python's lock; more would hold more arrays at a time
+            sources = [*(source for _, source in self.variables), *(source for group in several for source in group)]
+            for _ in pool.map(lambda source: source.check(), sources):
+                pass
         assigned: list[tuple[Variable, Any]] = []
         for target, sources in self.calls:
-            with Scope() as inside:
-                target.load_own_variables(_View(sources))
-            assigned += [(variable, inside.values[key]) for key, variable in inside.touched.items()]
+            if not _is_ours(target):
+                with Scope() as inside:
+                    target.load_own_variables(_View(sources))
+                assigned += [(variable, inside.values[key]) for key, variable in inside.touched.items()]
         for target, kept in self.later:
             target._first_weights = [source.read() for source in kept]
-        for variable, source in self.variables:
+        for target, sources in self.calls:
+            if _is_ours(target):  # compared already: its arrays need not be held together
+                target.load_own_variables(_View(sources))
+        for variable, source in sorted(self.variables, key=lambda pair: -pair[0].size):  # large ones first: small ones would break up their gaps
             set_value(variable, source.read())
         for variable, value in assigned:
             variable.assign(value)
 
 
+def _is_ours(target: Any) -> bool:
+    """Whether it is the package's own code that reads its store."""
+    return type(target).load_own_variables.__module__.startswith("nyala.")
+
+
 def set_value(variable: Variable, array: np.ndarray) -> None:
-    """Give a variable an array of its shape, on the host: it moves to an engine when it is used there."""
+    """Give a variable an array of its shape: on the engine where it is, or on the host, until it is used on one."""
     array = np.asarray(array, numpy_dtype(variable._dtype))
     if state.scopes:
         variable.assign(array)
     else:
-        variable._stored, variable._owner = np.ascontiguousarray(array).reshape(variable.shape), None
+        array = np.ascontiguousarray(array).reshape(variable.shape)
+        variable._stored = array if variable._owner is None else variable._owner.adopt(array, variable._dtype)
 
 
 def plan(found: list[Place], stored: Stored, where: str) -> Plan:
@@ -161,17 +176,27 @@ def _take(left: Stored, path: str) -> dict[str, Source]:
 def _plan_one(made: Plan, path: str, target: Any, sources: dict[str, Source]) -> None:
     shown = path or "the model itself"
     kind = type(target)
-    own = kind.load_own_variables not in (Tracking.load_own_variables, Optimizer.load_own_variables)
-    if own and not kind.load_own_variables.__module__.startswith("nyala."):
+    plain = [Tracking.load_own_variables, Optimizer.load_own_variables]
+    if not getattr(target, "lora_enabled", False):
+        plain.append(Adaptable.load_own_variables)
+    own = kind.load_own_variables not in plain
+    if own and not _is_ours(target):
         made.calls.append((target, sources))
         made.report.loaded.append(shown)
         return
     variables = target.variables if isinstance(target, Optimizer) else target._saved_variables()
-    if not variables and sources and isinstance(target, Tracking) and not target.built and not target._sublayers() and all(map(str.isdigit, sources)):
+    if (
+        not variables
+        and sources
+        and isinstance(target, Tracking)
+        and not target.built
+        and not target._sublayers()
+        and all(map(str.isdecimal, sources))
+    ):
         made.later.append((target, [sources[key] for key in sorted(sources, key=lambda key: (len(key), key))]))
         made.report.loaded.append(shown)
         return
-    beside = {key for key in sources if not key.isdigit()}
+    beside = {key for key in sources if not key.isdecimal()}
     differences = False
     pairs = []
     for i, variable in enumerate(variables):
@@ -187,7 +212,7 @@ def _plan_one(made: Plan, path: str, target: Any, sources: dict[str, Source]) ->
             differences = True
         else:
             pairs.append((variable, source))
-    extra = [key for key in sources if key.isdigit() and int(key) >= len(variables)]
+    extra = [key for key in sources if key.isdecimal() and int(key) >= len(variables)]
     if extra and isinstance(target, Tracking) and not target.built:
         made.report.missing.append(f"the weights of {target.name!r}, which is not built yet: call the model once, or build(input_shape)")
     elif extra:

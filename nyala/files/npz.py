@@ -15,9 +15,11 @@ import numpy as np
 from nyala.core.dtypes import numpy_dtype
 from nyala.files import archive
 from nyala.files.atomic import replacing
-from nyala.files.errors import CorruptFileError, FileError, WeightsMismatchError
+from nyala.files.errors import CorruptFileError, WeightsMismatchError
 from nyala.files.hdf5 import BEYOND_NUMPY
 from nyala.files.loading import set_value
+
+MAX_HEADER = 70_000  # bytes of an .npy file in which its header is
 
 
 def write_npz(path: Any, arrays: dict[str, np.ndarray]) -> None:
@@ -34,12 +36,27 @@ def read_npz(source: Any, where: str) -> dict[str, np.ndarray]:
 
 def read_npy(content: bytes, where: str) -> np.ndarray:
     """The array of an .npy file of plain numbers."""
-    shape, fortran, dtype, start = npy_header(content, where)
-    size = len(content) - start
-    if dtype.kind not in "biufc" or any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != size:
-        raise CorruptFileError(where, need="an array of numbers as large as it says", got=f"{size:,} bytes for {shape} of {dtype}", rule="npz-header")
+    shape, fortran, dtype, start = _checked(npy_header(content, where), len(content), where)
     array = np.frombuffer(content, dtype, offset=start)
     return array.reshape(shape, order="F" if fortran else "C")
+
+
+def headers(members: dict[str, archive.Member]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """Shapes and dtypes of the arrays in an open file, by name; their numbers are not read."""
+    found = {}
+    for name, member in members.items():
+        shape, _, dtype, _ = _checked(npy_header(member.start(MAX_HEADER), member.where), member.size, member.where)
+        found[name.removesuffix(".npy")] = shape, dtype
+    return found
+
+
+def _checked(header: tuple[tuple[int, ...], bool, np.dtype[Any], int], size: int, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """A header of plain numbers that are all there."""
+    shape, _, dtype, start = header
+    if dtype.kind not in "biufc" or any(n < 0 for n in shape) or math.prod(shape) * dtype.itemsize != size - start:
+        got = f"{size - start:,} bytes for {shape} of {dtype}"
+        raise CorruptFileError(where, need="an array of numbers as large as it says", got=got, rule="npz-header")
+    return header
 
 
 def npy_header(content: bytes, where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
@@ -64,34 +81,37 @@ def save_npz(model: Any, path: Any) -> None:
 
 def load_npz(model: Any, source: Any, skip_mismatch: bool, where: str) -> None:
     """Set the weights of a model from a file that save_npz wrote: all of them or, if one does not fit, none."""
-    try:
-        arrays = sorted(read_npz(source, where).items(), key=lambda item: int(item[0].split(":", 1)[0]))
-        stored = [(name.split(":", 1)[1].rpartition(":"), array) for name, array in arrays]
-    except FileError:
-        raise
-    except (ValueError, IndexError) as error:
-        raise CorruptFileError(where, need="weights as save_weights writes them", got=f"other arrays ({error})", rule="npz-names") from error
-    weights = model.weights
-    if len(stored) != len(weights):
-        raise WeightsMismatchError(
-            where,
-            need=f"{len(weights)} weights",
-            got=f"{len(stored)} in the file",
-            why="" if model.built else "the model is not built yet",
-            fix="use the architecture with which they were saved",
-            rule="weights-mismatch",
-        )
-    plan = []
-    for weight, ((path_in_file, _, dtype), array) in zip(weights, stored, strict=True):
-        if array.shape == weight.shape:
-            plan.append((weight, array.view(numpy_dtype(dtype)) if dtype in BEYOND_NUMPY else array))
-        elif not skip_mismatch:
+    with archive.reading(source, where, paths=False) as members:
+        found = headers(members)
+        try:
+            order = sorted(found, key=lambda name: int(name.split(":", 1)[0]))
+            stored = [(name, name.split(":", 1)[1].rpartition(":")) for name in order]
+        except (ValueError, IndexError) as error:
+            raise CorruptFileError(where, need="weights as save_weights writes them", got=f"other arrays ({error})", rule="npz-names") from error
+        weights = model.weights
+        if len(stored) != len(weights):
             raise WeightsMismatchError(
                 where,
-                need=f"shape {weight.shape} for {weight.path!r}",
-                got=f"{array.shape}, stored as {path_in_file!r}",
-                fix="no weight was changed",
+                need=f"{len(weights)} weights",
+                got=f"{len(stored)} in the file",
+                why="" if model.built else "the model is not built yet",
+                fix="use the architecture with which they were saved",
                 rule="weights-mismatch",
             )
+        plan = []
+        for weight, (name, (path_in_file, _, dtype)) in zip(weights, stored, strict=True):
+            shape, stored_as = found[name]
+            if shape == weight.shape and (dtype not in BEYOND_NUMPY or stored_as.itemsize == numpy_dtype(dtype).itemsize):
+                member = members[f"{name}.npy"] if f"{name}.npy" in members else members[name]
+                array = read_npy(member.bytes(member.size), member.where)
+                plan.append((weight, array.view(numpy_dtype(dtype)) if dtype in BEYOND_NUMPY else array))
+            elif not skip_mismatch:
+                raise WeightsMismatchError(
+                    where,
+                    need=f"shape {weight.shape} for {weight.path!r}",
+                    got=f"{shape}, stored as {path_in_file!r}",
+                    fix="no weight was changed",
+                    rule="weights-mismatch",
+                )
     for weight, array in plan:
         set_value(weight, array)

@@ -10,17 +10,19 @@ import contextlib
 import io
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from nyala.core.alignment import aligned
 from nyala.core.dtypes import numpy_dtype
 from nyala.files import json_text
 from nyala.files.atomic import replacing
 from nyala.files.errors import CorruptFileError, ResourceLimitError
 from nyala.files.hdf5 import open_regular
 from nyala.files.loading import Source
+from nyala.files.raw import bytes_of, pieces
 
 MAX_HEADER = 100 << 20
 MAX_ARRAYS = 250_000
@@ -32,8 +34,8 @@ NAMES = {
 CODES = {name: code for code, name in NAMES.items()}
 
 
-def write(target: Any, arrays: dict[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
-    """Write arrays, the widest numbers first; a path gets the whole file or keeps the old one.
+def write(target: Any, arrays: Mapping[str, np.ndarray], metadata: dict[str, str] | None = None) -> None:
+    """Write arrays, the widest numbers first; each is asked for twice. A path gets the whole file or keeps the old one.
 
     >>> file = io.BytesIO()
     >>> write(file, {"a": np.arange(3, dtype="int8")})
@@ -46,17 +48,18 @@ def write(target: Any, arrays: dict[str, np.ndarray], metadata: dict[str, str] |
             write(file, arrays, metadata)
         return
     header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
-    names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
+    facts = {name: (array.dtype.itemsize, array.nbytes, CODES[array.dtype.name], list(array.shape)) for name, array in arrays.items()}
+    names = sorted(facts, key=lambda name: (-facts[name][0], name))
     place = 0
     for name in names:
-        array = arrays[name]
-        header[name] = {"dtype": CODES[array.dtype.name], "shape": list(array.shape), "data_offsets": [place, place + array.nbytes]}
-        place += array.nbytes
+        _, size, code, shape = facts[name]
+        header[name] = {"dtype": code, "shape": shape, "data_offsets": [place, place + size]}
+        place += size
     text = json_text.write(header)
     text += b" " * (-len(text) % 8)
     target.write(struct.pack("<Q", len(text)) + text)
     for name in names:
-        target.write(np.ascontiguousarray(arrays[name]).reshape(-1).view("uint8").data if arrays[name].size else b"")
+        target.write(bytes_of(arrays[name]))
 
 
 @contextlib.contextmanager
@@ -94,7 +97,7 @@ def _arrays(file: BinaryIO, header: dict[str, Any], start: int, size: int, where
                 where, need="arrays with dtype, shape and as many bytes", got=f"{name[:80]!r}: {str(entry)[:80]}", rule="safetensors-array"
             )
         spans.append((begin, end, name))
-        stored[name] = Source(shape, dtype, lambda at=start + begin, n=end - begin, s=shape, d=dtype: _read(file, at, n, s, d, where))
+        stored[name] = _source(file, start + begin, end - begin, shape, dtype, where)
     place = 0
     for begin, end, name in sorted(spans):
         if begin != place:
@@ -107,8 +110,15 @@ def _arrays(file: BinaryIO, header: dict[str, Any], start: int, size: int, where
     return stored
 
 
+def _source(file: BinaryIO, at: int, length: int, shape: tuple[int, ...], dtype: str, where: str) -> Source:
+    def read() -> np.ndarray:
+        return _read(file, at, length, shape, dtype, where)
+
+    return Source(shape, dtype, read, pieces=lambda: pieces(file, at, length) or [bytes_of(read())])
+
+
 def _read(file: BinaryIO, at: int, length: int, shape: tuple[int, ...], dtype: str, where: str) -> np.ndarray:
-    array = np.empty(shape, numpy_dtype(dtype))
+    array = aligned(shape, numpy_dtype(dtype))
     file.seek(at)
     if length and file.readinto(array.reshape(-1).view("uint8").data) != length:  # type: ignore[attr-defined]
         raise CorruptFileError(where, need=f"{length:,} bytes", got="fewer", rule="safetensors-size")

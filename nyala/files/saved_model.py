@@ -14,7 +14,7 @@ from typing import Any
 from nyala.core.errors import ArgumentError
 from nyala.core.serialization import custom_object_scope
 from nyala.files import json_text
-from nyala.files.errors import CorruptFileError, FileError
+from nyala.files.errors import CorruptFileError, FileError, translated
 from nyala.files.keras_v3 import check_config, make
 from nyala.files.legacy_layouts import weights_of
 from nyala.files.legacy_training import compile_as, training_of
@@ -44,25 +44,26 @@ def load_saved_model(path: Any, custom_objects: Mapping[str, Any] | None = None,
     """
     where = f"load_model({str(path)!r})"
     folder = check_path(path, where)
-    config, training, version = _metadata(folder, where)
-    given = {**{one.__name__: one for one in trusted}, **(custom_objects or {})}
-    era = Era(2, version or "2", "tensorflow", given)
-    with custom_object_scope(given):
-        modern = modernize(config, era)
-        check_config(modern, where)
-        arguments = training_of(training, era, where) if compile and training else None
-        model, blank = make(modern, where)
-        if not model.built:
-            raise _not_read(where, "a model whose layers say no shapes", config.get("class_name"))
-        bundle = Bundle(folder / "variables" / "variables", where)
-        sources = {key: Source(t.shape, t.dtype or "void8", t.read) for key, t in bundle.tensors.items() if t.dtype}
-        check_backed(blank.unfilled(), {"": sources}, where)
-        for weight, value in _plan(model, modern["config"], bundle, where):
-            set_value(weight, value)
-        blank.fill()
-        if arguments is not None:
-            compile_as(model, arguments, where)
-    era.warn(where)
+    with translated(where, "a SavedModel as Keras writes it", "saved-model"):
+        config, training, version = _metadata(folder, where)
+        given = {**{one.__name__: one for one in trusted}, **(custom_objects or {})}
+        era = Era(2, version or "2", "tensorflow", given)
+        with custom_object_scope(given):
+            modern = modernize(config, era)
+            check_config(modern, where)
+            arguments = training_of(training, era, where) if compile and training else None
+            model, blank = make(modern, where)
+            if not model.built:
+                raise _not_read(where, "a model whose layers say no shapes", config.get("class_name"))
+            bundle = Bundle(folder / "variables" / "variables", where)
+            sources = {key: Source(t.shape, t.dtype or "void8", t.read) for key, t in bundle.tensors.items() if t.dtype}
+            check_backed(blank.unfilled(), {"": sources}, where)
+            for weight, value in _plan(model, modern["config"], bundle, where):
+                set_value(weight, value)
+            blank.fill()
+            if arguments is not None:
+                compile_as(model, arguments, where)
+        era.warn(where)
     return model
 
 

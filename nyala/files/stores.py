@@ -12,7 +12,8 @@ import os
 import pathlib
 import re
 import stat
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from nyala.files.atomic import replacing, sync_folder, write_bytes
 from nyala.files.errors import CorruptFileError, UnsafePathError
 from nyala.files.loading import Source, Stored
 from nyala.files.places import Place
+from nyala.files.raw import bytes_of
 
 VARS = "vars"
 GIGABYTE = 1 << 30
@@ -33,7 +35,32 @@ def own_arrays(target: Any) -> dict[str, np.ndarray]:
     """What save_own_variables of an object puts into its store."""
     store: dict[str, Any] = {}
     target.save_own_variables(store)
-    return {str(key): np.asarray(value) for key, value in store.items()}
+    return {str(key): _native(np.asarray(value)) for key, value in store.items()}
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+class Owned(Mapping):
+    """The arrays of objects by name, "<path>/vars/<key>". They are made when they are asked for, those of one object at a time."""
+
+    def __init__(self, found: list[Place]) -> None:
+        self._targets = {f"{path}/{VARS}/{key}" if path else f"{VARS}/{key}": (target, key) for path, target in found for key in own_arrays(target)}
+        self._last: tuple[Any, dict[str, np.ndarray]] = None, {}
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        target, key = self._targets[name]
+        if self._last[0] is not target:
+            self._last = None, {}  # gone before the next ones come
+            self._last = target, own_arrays(target)
+        return self._last[1][key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._targets)
+
+    def __len__(self) -> int:
+        return len(self._targets)
 
 
 def write_tree(root: hdf5.Writer, found: list[Place], sums: bool = False) -> None:
@@ -45,45 +72,34 @@ def write_tree(root: hdf5.Writer, found: list[Place], sums: bool = False) -> Non
         for key, array in arrays.items():
             group.dataset(key, array)
         if sums and arrays:
-            group.attributes["sha256"] = sum_of(arrays)
+            group.attributes["crc32"] = sum_of(arrays)
+        del arrays  # before the next ones come
 
 
 def sum_of(arrays: Mapping[str, np.ndarray]) -> str:
-    """The SHA-256 of named arrays: of their names, dtypes, shapes and bytes."""
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.asarray(arrays[name])
-        digest.update(json_text.write([name, array.dtype.name, list(array.shape)]))
-        digest.update(np.ascontiguousarray(array).reshape(-1).view("uint8").data if array.size else b"")
-    return digest.hexdigest()
+    """The CRC-32 of named arrays: of their names, dtypes, shapes and bytes. It finds damage, and takes a fifth of the time of a SHA-256."""
+    return _sum((name, array.dtype.name, array.shape, [bytes_of(array)]) for name in sorted(arrays) for array in (arrays[name],))
+
+
+def _sum(parts: Iterable[tuple[str, str, tuple[int, ...], Iterable[Any]]]) -> str:
+    total = 0
+    for name, dtype, shape, pieces in parts:
+        total = zlib.crc32(json_text.write([name, dtype, list(shape)]), total)
+        for piece in pieces:
+            total = zlib.crc32(piece, total)
+    return f"{total:08x}"
 
 
 def with_sum(sources: dict[str, Source], need: Any, where: str) -> dict[str, Source]:
-    """The same arrays, of which the first checks the sum of all."""
+    """The same arrays, of which the first checks the sum of all that sum_of made."""
     if need is None or not sources:
         return sources
     first = min(sources)
 
     def check() -> None:
-        check_sum(sum_of(_Reading(sources)), need, where)
+        check_sum(_sum((name, source.dtype, source.shape, source.pieces()) for name, source in sorted(sources.items())), need, where, "CRC-32")
 
     return {key: source._replace(check=check) if key == first else source for key, source in sources.items()}
-
-
-class _Reading(Mapping):
-    """Arrays that are read one by one as they are asked for."""
-
-    def __init__(self, sources: dict[str, Source]) -> None:
-        self.sources = sources
-
-    def __getitem__(self, key: str) -> np.ndarray:
-        return self.sources[key].read()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.sources)
-
-    def __len__(self) -> int:
-        return len(self.sources)
 
 
 def stored_in(root: hdf5.Group) -> Stored:
@@ -96,13 +112,16 @@ def stored_in(root: hdf5.Group) -> Stored:
             inner = path.removesuffix(VARS).rstrip("/") if path.rpartition("/")[2] == VARS else path
             inner = inner.replace("_layer_checkpoint_dependencies", "layers")  # as tf.keras 2.12 to 2.15 called it
             sources = {key: _source(dataset) for key, dataset in group.datasets.items()}
-            stored[inner] = with_sum(sources, group.attributes.get("sha256"), f"the arrays of {inner or 'the model itself'!r}")
+            shown, known = f"the arrays of {inner or 'the model itself'!r}", stored.setdefault(inner, {})
+            if twice := known.keys() & sources.keys():
+                raise CorruptFileError(shown, need="each array in one group", got=f"{min(twice)[:80]!r} in two", rule="weights-layout")
+            known.update(with_sum(sources, group.attributes.get("crc32"), shown))
         waiting += [(child, f"{path}/{name}" if path else name) for name, child in group.groups.items()]
     return stored
 
 
 def _source(dataset: hdf5.Dataset) -> Source:
-    return Source(dataset.shape, dataset.dtype, lambda: dataset.read(dataset.shape), dataset.check)
+    return Source(dataset.shape, dataset.dtype, lambda: dataset.read(dataset.shape), dataset.check, dataset.pieces)
 
 
 # Shards ---------------------------------------------------------------------------------------------------------------------------
@@ -237,11 +256,11 @@ def reading_shards(path: pathlib.Path, where: str, verify: bool = True) -> Itera
         yield stored
 
 
-def check_sum(got: str, need: Any, where: str) -> None:
-    """Raise unless two hash sums are equal."""
+def check_sum(got: str, need: Any, where: str, kind: str = "SHA-256") -> None:
+    """Raise unless two sums are equal."""
     if got != need:
         raise CorruptFileError(
-            where, need=f"the SHA-256 {str(need)[:64]}", got=got, why="it was damaged, or is another file", fix="get the file again", rule="file-sum"
+            where, need=f"the {kind} {str(need)[:64]}", got=got, why="it was damaged, or is another file", fix="get the file again", rule="file-sum"
         )
 
 

@@ -153,6 +153,7 @@ def _check(archive: pathlib.Path, members: list[Member], max_bytes: int) -> None
             need=f"an archive of at most {MAX_MEMBERS:,} files and {max_bytes:,} bytes",
             got=f"{str(archive)!r} of {len(members):,} and {size:,}",
             why="more does not fit, or is not expected",
+            rule="archive-size",
         )
 
 
@@ -178,4 +179,5 @@ def _unsafe(archive: pathlib.Path, name: str, why: str) -> UnsafeFileError:
         got=f"{name[:200]!r} in {str(archive)!r}",
         why=why,
         fix="nothing was unpacked; do it by hand if you trust it",
+        rule="archive-name",
     )

@@ -20,7 +20,7 @@ from nyala.files import hdf5, keras_v3, npz, safetensors
 from nyala.files.errors import CorruptFileError
 from nyala.files.loading import Report, Stored, named, plan
 from nyala.files.places import places
-from nyala.files.stores import own_arrays, reading_shards, stored_in, sum_of, with_sum, write_shards, write_tree
+from nyala.files.stores import Owned, reading_shards, stored_in, sum_of, with_sum, write_shards, write_tree
 
 LEGACY = (".h5", ".hdf5", ".hdf")
 
@@ -45,8 +45,8 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, max_shard_si
     elif path.suffix == ".npz":
         npz.save_npz(model, path)
     elif path.suffix == ".safetensors":
-        arrays = {_joined(place, key): array for place, target in places(model) for key, array in own_arrays(target).items()}
-        safetensors.write(path, arrays, {"format": "nyala", "sha256": sum_of(arrays)})
+        arrays = Owned(places(model))
+        safetensors.write(path, arrays, {"format": "nyala", "crc32": sum_of(arrays)})
     elif path.suffix in LEGACY and not path.name.endswith(".weights" + path.suffix):
         from nyala.files.legacy_hdf5 import save_weights_hdf5
 
@@ -97,7 +97,7 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name
     if kind == "safetensors":
         with safetensors.reading(filepath, where) as (arrays, metadata):
             stored: Stored = {}
-            for name, source in with_sum(arrays, metadata.get("sha256"), where).items():
+            for name, source in with_sum(arrays, metadata.get("crc32"), where).items():
                 front, _, key = name.rpartition("/")
                 stored.setdefault(front.removesuffix("vars").rstrip("/"), {})[key] = source
             return _set(model, stored, skip_mismatch, where)
@@ -139,7 +139,7 @@ def kind_of(source: Any, where: str) -> str:
         if head.startswith(hdf5.SIGNATURE):
             return "hdf5"
         if head.startswith(b"PK"):
-            return "npz" if b".npy" in head else "keras"
+            return "npz" if head[30 : 30 + int.from_bytes(head[26:28], "little")].endswith(b".npy") else "keras"  # the name of the first member
         if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 100 << 20:
             return "safetensors"
         if head.lstrip().startswith(b"{"):
@@ -164,7 +164,3 @@ def _start(source: Any, where: str) -> Iterator[bytes]:
     except CorruptFileError as error:
         raise ArgumentError(where, need="a file", got="nothing at that path") from error
     yield head
-
-
-def _joined(path: str, key: str) -> str:
-    return f"{path}/vars/{key}" if path else f"vars/{key}"

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import codecs
 import difflib
+import encodings
 from collections.abc import Sequence
+from encodings.aliases import aliases
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,8 @@ from nyala.core.errors import ArgumentError
 if TYPE_CHECKING:
     from typing_extensions import TypeIs
 
+NO_TEXTS = {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"}  # bytes to bytes
+ENCODINGS = {name for alias, target in aliases.items() if target not in NO_TEXTS for name in (alias, target)} | {"utf_8_sig", "iso8859_1"}
 WORDS = {1: "1 integer", 2: "2 integers", 3: "3 integers"}
 
 
@@ -67,10 +71,12 @@ def as_number(where: str, value: Any, minimum: float | None = None) -> float:
 
 
 def as_encoding(where: str, value: Any) -> str:
-    """The name of a text encoding that Python knows."""
+    """The name of a text encoding that Python has. It is looked up in a list: Python itself would look for a module of that name."""
     try:
+        if encodings.normalize_encoding(value).lower() not in ENCODINGS:
+            raise LookupError(value)
         codecs.lookup(value)
-    except (LookupError, TypeError):
+    except (LookupError, TypeError, ValueError):
         raise ArgumentError(where, need="a text encoding", got=repr(value), fix='"utf-8" is the usual one') from None
     return value
 

@@ -30,6 +30,9 @@ def bind(kind: type, args: tuple, kwargs: dict) -> dict[str, Any]:
     try:
         bound = inspect.signature(kind.__init__).bind(None, *args, **kwargs)
     except TypeError:
+        old = {name: value for name, value in kwargs.items() if name in renamed_since(kind)}
+        if old:
+            raise unknown_arguments(kind, old) from None
         return {}
     bound.apply_defaults()
     return dict(list(bound.arguments.items())[1:])
@@ -67,10 +70,25 @@ def declared_input_shape(kwargs: dict[str, Any]) -> tuple | None:
     return None
 
 
+def renamed_since(kind: type) -> dict[str, str]:
+    """What arguments that Keras 1 had are called today; asked for only when an argument is refused."""
+    from nyala.legacy.tables import ARGUMENTS, JOINED, MODEL_ARGUMENTS
+
+    if kind.__name__ == "Model":
+        return MODEL_ARGUMENTS
+    joined = {old: new for new, names in JOINED.items() for several in names for old in several}
+    known = own_parameters(kind)
+    return {old: new for old, new in {**joined, **ARGUMENTS.get(kind.__name__, {})}.items() if new in known and old not in known}
+
+
 def unknown_arguments(kind: type, kwargs: dict[str, Any]) -> NyalaError:
     known = [*own_parameters(kind), "name", "dtype", "trainable", "autocast", "activity_regularizer", "input_shape", "batch_shape", "weights"]
-    near = {k: difflib.get_close_matches(k, known, n=2) for k in kwargs}
-    hints = "; ".join(f"for {k!r} did you mean {' or '.join(map(repr, v))}?" for k, v in near.items() if v)
+    known, renamed = list(dict.fromkeys(known)), renamed_since(kind)
+    near = {k: difflib.get_close_matches(k, known, n=2) for k in kwargs if k not in renamed}
+    hints = "; ".join(
+        [f"{k!r} of old is {renamed[k]!r} today" for k in kwargs if k in renamed]
+        + [f"for {k!r} did you mean {' or '.join(map(repr, v))}?" for k, v in near.items() if v]
+    )
     return ArgumentTypeError(
         f"{kind.__name__}",
         need="arguments that it knows",

@@ -6,11 +6,11 @@ A model of Keras 0 or 1 that merges inside a Sequential becomes a functional one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from nyala.core.errors import ArgumentError, StructureError
-from nyala.core.serialization import deserialize_keras_object
+from nyala.core.errors import ArgumentError, CorruptFileError, NyalaError, StructureError
+from nyala.core.serialization import custom_object_scope, deserialize_keras_object
 from nyala.legacy import tables
 from nyala.legacy.drawing import Drawing, functional_entry
 from nyala.legacy.era import Era
@@ -35,7 +35,17 @@ def modernize(config: Mapping[str, Any], era: Era | None = None, custom_objects:
     """
     if not isinstance(config, Mapping):
         raise ArgumentError("the config of a model", need="an object {...}", got=f"{config!r:.60}")
-    era = era or Era.of(config, custom=custom_objects)
+    try:
+        return _modernized(config, era or Era.of(config, custom=custom_objects))
+    except NyalaError:
+        raise
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
+        raise CorruptFileError(
+            "the config of a model", need="one that is whole", got=f"one that raises {type(error).__name__}: {str(error)[:200]}", rule="keras-config"
+        ) from error
+
+
+def _modernized(config: Mapping[str, Any], era: Era) -> Config:
     if era.generation >= 3:
         return _with_modules({k: v for k, v in config.items() if k not in ("keras_version", "backend")})
     entry = from_keras_0(config) if era.generation == 0 else _as_lists(config)
@@ -53,11 +63,17 @@ def _as_lists(value: Any) -> Any:
     return [_as_lists(one) for one in value] if isinstance(value, list) else value
 
 
-def build(config: Mapping[str, Any], custom_objects: Mapping[str, Any] | None = None, era: Era | None = None) -> Any:
-    """The model of a config of any generation."""
+def build(
+    config: Mapping[str, Any],
+    custom_objects: Mapping[str, Any] | None = None,
+    era: Era | None = None,
+    make: Callable[[Config], Any] = deserialize_keras_object,
+) -> Any:
+    """The model of a config of any generation, which `make` makes of a config of today."""
     era = era or Era.of(config, custom=custom_objects)
     modern = modernize(config, era)
-    model = deserialize_keras_object(modern, custom_objects)
+    with custom_object_scope(custom_objects):
+        model = make(modern)
     if era.generation == 0 and "layers" in modern["config"]:  # files of that time number layers in the order in which they were made
         model._order_of_layers = [layer.get("name") or layer["config"]["name"] for layer in modern["config"]["layers"]]
     return model

@@ -230,7 +230,7 @@ def given_function(stored: Any, layer: str, era: Era, where: str) -> Config:
         got=kind,
         why="code from a file is never run",
         fix=f"write the function again and pass custom_objects={{{(stored if isinstance(stored, str) else layer)!r}: function}}",
-        rule="lambda-code",
+        rule="object-lambda",
     )
 
 

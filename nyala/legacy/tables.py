@@ -96,6 +96,8 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "ZeroPadding3D": _FORMAT,
 }
 
+MODEL_ARGUMENTS = {"input": "inputs", "output": "outputs"}
+
 # Several old arguments that are one new one.
 JOINED = {"kernel_size": (("nb_row", "nb_col"), ("kernel_dim1", "kernel_dim2", "kernel_dim3")), "size": (("size1", "size2"),)}
 

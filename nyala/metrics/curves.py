@@ -10,7 +10,7 @@ import numpy as np
 
 from nyala import ops
 from nyala.core import config
-from nyala.core.errors import ArgumentError, ShapeError
+from nyala.core.errors import ArgumentError, ShapeError, missing_method
 from nyala.engines.protocol import Tensor
 from nyala.metrics.confusion import CELLS, ConfusionMetric, confusion
 from nyala.metrics.metric import Metric
@@ -192,7 +192,7 @@ class _AtLeast(ConfusionMetric):
 
     def _measures(self) -> tuple[Tensor, Tensor]:
         """(what is wanted to be at least the value, what is then made best)"""
-        raise NotImplementedError
+        raise missing_method(self, "_measures(self)")
 
     def result(self) -> Tensor:
         limited, wanted = self._measures()

@@ -151,7 +151,7 @@ class Functional(Model):
         """Tensors in the order of the inputs: dicts by name, lists by position; then checked and fitted one by one."""
         names = self.input_names
         if isinstance(inputs, dict) and not isinstance(self._inputs_struct, dict):
-            if set(inputs) != set(names):
+            if any(name not in inputs for name in names):
                 raise self._unnamed(names, inputs, "")
             given = [inputs[name] for name in names]
         else:
@@ -175,7 +175,7 @@ class Functional(Model):
             return [self._matching(e, g, f"{where}[{i}]") for i, (e, g) in enumerate(zip(expected, given, strict=True))]
         if isinstance(given, dict):
             inside = [_input_name(tensor) for tensor in tree.flatten(expected)]
-            if set(given) != set(inside):
+            if any(name not in given for name in inside):
                 raise self._unnamed(inside, given, where)
             return [given[name] for name in inside]
         return given

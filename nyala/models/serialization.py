@@ -297,6 +297,7 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
     except (TypeError, CorruptFileError) as error:
         why = error.why if isinstance(error, CorruptFileError) else error
         raise ArgumentError(where, need="JSON text, as model.to_json() returns it", got=f"{str(json_string)[:40]!r} ({why})") from error
+    from nyala.files.keras_v3 import make_new
     from nyala.legacy import build
 
-    return build(config, custom_objects)
+    return build(config, custom_objects, make=lambda modern: make_new(modern, where))

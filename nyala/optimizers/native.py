@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""NativeOptimizer: a rule of the engine's own world, any transformation of optax or any torch.optim.Optimizer. Start at NativeOptimizer."""
+"""NativeOptimizer: a rule of the engine's own world: of optax, torch.optim, or an optimizer for TensorFlow. Start at NativeOptimizer."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from nyala.optimizers.together import assign_changed
 
 
 class NativeOptimizer(Optimizer):
-    """An optimizer of optax (engine jax) or PyTorch (engine torch). `compile(optimizer=rule)` makes one by itself.
+    """An optimizer of optax (engine jax), PyTorch (torch) or TensorFlow (tensorflow). `compile(optimizer=rule)` makes one by itself.
 
     Args:
         rule: a transformation of optax, `optax.adam(0.1)`, or a function without arguments that makes one; or what makes a
-            torch.optim.Optimizer of a list of parameters: its class, a functools.partial of it, or a function.
+            torch.optim.Optimizer of a list of parameters: its class, a functools.partial of it, or a function; or what has apply_gradients for
+            variables of TensorFlow (of tf.keras, which is copied by its config, or tf.compat.v1.train), its class, or a function that makes one.
         clipnorm, clipvalue, global_clipnorm, use_ema, ema_momentum, ema_overwrite_frequency, loss_scale_factor, gradient_accumulation_steps, name:
             as in Optimizer; weight decay is the business of the rule.
 
     Its state lies in `variables`, so that it is saved and restored, and works in compiled steps. Transformations see parameters as a dict by path.
     `learning_rate` can be read and set where the rule has one to set: on PyTorch always (of the first group; others keep their proportion),
-    of optax if made by `optax.inject_hyperparams`. A config holds the registered name of a function, never code.
+    of optax if made by `optax.inject_hyperparams`, of tf.keras unless it follows a schedule. A config holds the registered name of a function,
+    never code.
 
     >>> import nyala, torch
     >>> with nyala.backend("torch"):
@@ -55,9 +57,7 @@ class NativeOptimizer(Optimizer):
     def learning_rate(self) -> Any:
         """A variable that may be assigned at any time."""
         if self._native is None or self._native.rate is None:
-            why = (
-                "its rule keeps it to itself: make it with optax.inject_hyperparams" if self._native else "its rule is made with the first gradients"
-            )
+            why = "its rule keeps it to itself (optax has inject_hyperparams)" if self._native else "its rule is made with the first gradients"
             raise AttributeError(f"the learning rate of {self.name!r} cannot be read or set: {why}")
         return self._state[self._native.rate]
 
@@ -122,9 +122,9 @@ class NativeOptimizer(Optimizer):
 
 
 def is_native(value: Any) -> bool:
-    """Whether value is something of optax or PyTorch, or a function that may make it."""
+    """Whether value is something of optax, PyTorch or TensorFlow, or a function that may make it."""
     is_ours = isinstance(value, (Optimizer, str, dict)) or (inspect.isclass(value) and issubclass(value, Optimizer))
-    return not is_ours and (callable(value) or hasattr(value, "update") or hasattr(value, "param_groups"))
+    return not is_ours and (callable(value) or any(hasattr(value, name) for name in ("update", "param_groups", "apply_gradients")))
 
 
 def _check(rule: Any) -> None:
@@ -138,5 +138,5 @@ def _check(rule: Any) -> None:
             why="it updates the parameters that it was made with, which are not those of the model",
             fix=f"pass a function: lambda parameters: torch.optim.{kind}(parameters, lr=...)",
         )
-    if not callable(rule) and not (hasattr(rule, "init") and hasattr(rule, "update")):
+    if not callable(rule) and not hasattr(rule, "apply_gradients") and not (hasattr(rule, "init") and hasattr(rule, "update")):
         raise ArgumentTypeError("NativeOptimizer(rule)", need="a transformation of optax, or a function that makes an optimizer", got=repr(rule))

@@ -13,6 +13,7 @@ import numpy as np
 from nyala.core.errors import ArgumentError, LookupFailed
 from nyala.files import hdf5, keras_v3
 from nyala.files.atomic import replacing
+from nyala.files.errors import CorruptFileError
 from nyala.files.loading import Stored
 from nyala.files.places import places
 from nyala.files.stores import own_arrays, stored_in
@@ -63,8 +64,10 @@ class KerasFileEditor:
     def _folder(self, path: str, make: bool = False) -> Tree:
         here = self.weights_dict
         for part in filter(None, path.split("/")):
-            if make:
-                here = here.setdefault(part, {})
+            if make and isinstance(inner := here.setdefault(part, {}), dict):
+                here = inner
+            elif make:
+                raise CorruptFileError(self._where, need="an array or a group of each name", got=f"both at {path[:80]!r}", rule="weights-layout")
             elif isinstance(here.get(part), dict):
                 here = here[part]
             else:

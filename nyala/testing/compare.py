@@ -142,9 +142,9 @@ def call_all(engine: Engine, name: str, calls: Sequence[tuple[tuple, str]], comp
             require(engine.is_tensor(x), f"{what}: returned {type(x).__name__}, which is not a tensor of the engine")
         if name != "nonzero":  # its shape depends on values
             shapes = iter([SpecTensor(x.shape, dtype if is_free(x) else str(x.dtype)) for x in arrays_of(args)])
-            expected = outputs(getattr(_spec, name)(*_refill(args, shapes)))
+            expected = [(x.shape, x.dtype) for x in outputs(getattr(_spec, name)(*_refill(args, shapes)))]
             got = [(engine.shape(x), engine.dtype(x)) for x in result]
-            require(got == [(x.shape, x.dtype) for x in expected], f"{what}: the engine gives {got}, the spec engine {expected}")
+            require(got == expected, f"{what}: the engine gives {got}, the spec engine {expected}")
     return results
 
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The contract of `nyala.engines.protocol` as checks that any engine can be put through. Start at check_engine.
 
-Knows no array library: it calls primitives by name. The rows are in table.py, the laws in laws.py, the transforms in transforms.py.
+Knows no array library: it calls primitives by name. The rows are in table.py, the laws in laws.py, the conventions in rules.py, the transforms in
+transforms.py; what an engine can do beyond them, features.py finds out.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import numpy as np
 
 from nyala.engines import get_engine, using
 from nyala.engines.protocol import PRIMITIVES, Engine, Tensor, Tree
-from nyala.testing import fast, transforms
+from nyala.testing import conventions, fast, transforms
 from nyala.testing.compare import arrays_of, check_gradient, check_values, is_free, kept, map_arrays, require
+from nyala.testing.features import Feature, features
+from nyala.testing.rules import rules
 from nyala.testing.table import Row, table
 
 
@@ -29,20 +32,26 @@ class Check:
         id: what is checked: "exp-values", "conv-adjoints_of_conv", "transform-gradients_nest", "fast-softmax".
         primitive: the primitive it is about, or "".
         run: raises, ContractError as a rule, if the engine does not do it.
+        excuse: why the engine need not do it (`Engine.excused`), or "".
     """
 
     id: str
     primitive: str
     run: Callable[[], None]
+    excuse: str = ""
 
 
 @dataclass
 class Report:
-    """What came out: `passed` ids, `failures` (id -> message), `seconds` in all. str() is a table; it is true if nothing failed."""
+    """What came out: `passed` ids, `failures` (id -> message), `excused` (id -> why), `features` (title -> what the engine can do of it), `seconds`.
+
+    str() is a table of them; it is true if nothing failed."""
 
     engine: str
     passed: list[str] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    excused: dict[str, str] = field(default_factory=dict)
+    features: dict[str, Feature] = field(default_factory=dict)
     seconds: float = 0.0
 
     def __bool__(self) -> bool:
@@ -54,8 +63,11 @@ class Report:
             name, _, what = id.partition("-")
             groups.setdefault(name, []).append(f"{what} FAILED" if id in self.failures else what)
         lines = [f"{name:24}{', '.join(sorted(set(found)))}" for name, found in groups.items()]
+        lines += ["", *(f"{title:48}{feature}" for title, feature in self.features.items())] if self.features else []
+        lines += ["", *(f"excused {id}: {why}" for id, why in self.excused.items())] if self.excused else []
         lines += [f"\nFAILED {id}\n  {message}" for id, message in self.failures.items()]
-        return "\n".join([*lines, f"\nengine {self.engine}: {len(self.passed)} passed, {len(self.failures)} failed, in {self.seconds:.0f} s"])
+        counts = f"{len(self.passed)} passed, {len(self.failures)} failed{f', {len(self.excused)} excused' if self.excused else ''}"
+        return "\n".join([*lines, f"\nengine {self.engine}: {counts}, in {self.seconds:.0f} s"])
 
 
 def check_engine(engine: str | Engine, only: str | Iterable[str] | None = None, verbose: bool = False) -> Report:
@@ -63,12 +75,13 @@ def check_engine(engine: str | Engine, only: str | Iterable[str] | None = None, 
 
     Whoever brings a new engine writes one file with one subclass of `nyala.engines.Engine`, and lets this function say what is left to do.
     An object will do: it need not be installed or registered. Values are compared with NumPy and SciPy in float64, gradients with finite
-    differences, shapes and dtypes with the spec engine. What the engine says it cannot do (`differentiable`, `canonical_dtype`) is left out.
+    differences, shapes and dtypes with the spec engine. What the engine says it cannot do (`differentiable`, `canonical_dtype`) is left out;
+    what it is excused from (`excused`) must really fail. Last, each feature is tried.
     `python -m nyala.testing NAME` does the same from the command line; in pytest, parametrize a test over `engine_checks(name)`.
 
     Args:
         engine: its name, or the object.
-        only: a primitive, the beginning of ids of checks ("transform"), or several of them.
+        only: a primitive, the beginning of ids of checks ("transform"), "features", or several of them.
         verbose: print each check as it ends.
     Returns: a Report; nothing is raised for a failure.
 
@@ -83,15 +96,29 @@ def check_engine(engine: str | Engine, only: str | Iterable[str] | None = None, 
     for check in engine_checks(chosen):
         if wanted and check.primitive not in wanted and not any(check.id.startswith(f"{name}-") for name in wanted):
             continue
-        try:
-            check.run()
-            report.passed.append(check.id)
-        except Exception as error:  # whatever a new engine raises is a finding
-            report.failures[check.id] = f"{type(error).__name__}: {error}"
+        _settle(check, report)
         if verbose:
-            print("ok    " if check.id not in report.failures else "FAILED", check.id, flush=True)
+            outcome = "FAILED" if check.id in report.failures else "excused" if check.id in report.excused else "ok"
+            print(f"{outcome:7}{check.id}", flush=True)
+    if not chosen.abstract and (wanted is None or "features" in wanted):
+        report.features = features(chosen)
     report.seconds = time.perf_counter() - start
     return report
+
+
+def _settle(check: Check, report: Report) -> None:
+    try:
+        check.run()
+    except Exception as error:  # whatever a new engine raises is a finding
+        if check.excuse:
+            report.excused[check.id] = check.excuse
+        else:
+            report.failures[check.id] = f"{type(error).__name__}: {error}"
+    else:
+        if check.excuse:
+            report.failures[check.id] = f"is excused ({check.excuse}), but passes: take it out of the engine's `excused`"
+        else:
+            report.passed.append(check.id)
 
 
 def _within(engine: Engine, function: Callable[[], None]) -> None:
@@ -106,8 +133,11 @@ def engine_checks(engine: str | Engine) -> Iterator[Check]:
     def test_contract(check): check.run()
     """
     chosen = get_engine(engine) if isinstance(engine, str) else engine
+    excused = dict(chosen.excused)
     for check in _checks(chosen):
-        yield dataclasses.replace(check, run=functools.partial(_within, chosen, check.run))
+        yield dataclasses.replace(check, run=functools.partial(_within, chosen, check.run), excuse=excused.pop(check.id, ""))
+    for id in excused:
+        yield Check(f"{id}-excuse", "", functools.partial(require, False, f"{chosen.name}.excused names {id!r}, which is no check of it"))
 
 
 def _checks(chosen: Engine) -> Iterator[Check]:
@@ -116,6 +146,9 @@ def _checks(chosen: Engine) -> Iterator[Check]:
             yield Check(f"{name}-row", name, functools.partial(require, False, f"the table has no row for the primitive {name!r}"))
         else:
             yield from _row_checks(chosen, name, row)
+    for of in rules():
+        if not (chosen.abstract and of in conventions.EAGER):
+            yield Check(f"{of}-conventions", of if of in PRIMITIVES else "", functools.partial(conventions.check_rules, chosen, of))
     for id, (needs, function) in transforms.CHECKS.items():
         if needs == "" or (needs == "values" and not chosen.abstract) or (needs == "gradients" and _has_gradients(chosen)):
             yield Check(f"transform-{id}", "", functools.partial(function, chosen))

@@ -83,7 +83,7 @@ def train_data(
         data, rows = Gathered(as_data(x, y, sample_weight, None, steps and steps * number, *more), number), None
     else:
         size = number * (batch_size or 32) if batch_size or steps is None else None
-        data = as_data(x, y, sample_weight, size, steps, *more)
+        data: Any = as_data(x, y, sample_weight, size, steps, *more)  # arrays, since x is no stream
         rows = (batch_size or 32) if size else -(-data.batch_size // number)
     return data, model._programs.accumulated.setdefault((rows, number), Accumulated(model, rows, number))
 

@@ -94,7 +94,7 @@ def warn_of_labels(name: str, loss: Any, target: np.ndarray, units: int, weight:
         return
     largest = units - 1 if kind.startswith("sparse") else 1
     low, high = target.min(), target.max()
-    if 0 <= low and high <= largest:
+    if low >= 0 and high <= largest:
         return
     strange = (target < 0) | (target > largest)
     strange &= target != getattr(loss, "ignore_class", None)
@@ -104,7 +104,8 @@ def warn_of_labels(name: str, loss: Any, target: np.ndarray, units: int, weight:
         return
     if kind.startswith("sparse"):
         need = f"its {units} units are for labels from 0 to {largest}, and others count as no class at all, with a loss of 0"
-        fix = "say ignore_class= in the loss" if low < 0 else "count labels from 0: y - 1" if (low, high) == (1, units) else f"make {high + 1:g} units"
+        from_one = (low, high) == (1, units)
+        fix = "say ignore_class= in the loss" if low < 0 else "count labels from 0: y - 1" if from_one else f"make {high + 1:g} units"
     else:
         need = f"{kind} is for targets from 0 to 1"
         fix = "pass (y + 1) / 2" if (low, high) == (-1, 1) else "for class ids use sparse_categorical_crossentropy and one unit for each class"

@@ -284,9 +284,9 @@ class CheckpointedRun(Run):
     def _save(self, mode: str, done: int) -> None:
         """A checkpoint of the place behind so many steps of training or validation; none where the data could not be brought back there."""
         batch: int | None = done
-        tests = self.tester is not None and mode == "test"
         valid = self.tester.data.state() if self.tester is not None else None
-        runner = self.tester if tests else self.runner
+        runner = self.runner if self.tester is None or mode != "test" else self.tester
+        tests = runner is not self.runner
         if done and done == runner.steps:
             batch = None
         if tests and valid is None and batch is not None:  # validation is begun again

@@ -15,7 +15,7 @@ import pytest
 import nyala
 from nyala import callbacks
 from nyala.callbacks.monitor import Monitor
-from nyala.core.errors import ArgumentError, ArgumentTypeError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
 from tests.training.tools import X, Y, linear, raises
 
 
@@ -164,6 +164,15 @@ def test_metrics_know_which_direction_is_better(kind):
         for epoch, value in enumerate((0.5, 0.6, 0.4)):
             callback.on_epoch_end(epoch, {name: value})
         assert callback.best == (0.6 if larger else 0.4)
+
+
+def test_a_schedule_is_refused_before_training():
+    model = linear()
+    model.compile(nyala.optimizers.SGD(nyala.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)), "mse")
+    text = "ReduceLROnPlateau needs an optimizer with a number as learning rate, got one with a schedule.\n"
+    with raises(StateError, text + "  fix: make the optimizer with a number, or leave the schedule alone"):
+        model.fit(X, Y, verbose=0, callbacks=[callbacks.ReduceLROnPlateau("loss")])
+    assert int(model.optimizer.iterations) == 0
 
 
 def test_unknown_modes():

@@ -13,9 +13,9 @@ import pytest
 import nyala
 from nyala import layers, ops
 from nyala.engines import available_engines, get_engine
-from nyala.testing import installed_engines
+from tests.usual import every_engine
 
-TRAIN = [engine.name for engine in installed_engines() if engine.differentiable]
+TRAIN = [engine.name for engine in every_engine() if engine.differentiable]
 FIRST, OTHERS = TRAIN[0], TRAIN[1:]
 ROWS, BATCH, EPOCHS = 35, 7, 6  # 30 steps
 TOLERANCE = 1e-4
@@ -75,7 +75,7 @@ def attention():
 
 
 def normalized():
-    parts = [layers.Dense(8), layers.BatchNormalization(), layers.PReLU(), layers.Dropout(0.3), layers.Dense(8), layers.GroupNormalization(4)]
+    parts = [layers.Dense(8), layers.BatchNormalization(), layers.PReLU(), layers.Dropout(0.3), layers.Dense(8), layers.GroupNormalization(2)]
     model = nyala.Sequential([nyala.Input((6,)), *parts, layers.GaussianNoise(0.1), layers.UnitNormalization(), layers.Dense(2)])
     return model, numbers(ROWS, 6), numbers(ROWS, 2, seed=1), "mse", nyala.optimizers.Adagrad(0.05)
 

@@ -110,6 +110,24 @@ def test_grouped_and_dilated_convolutions_outside_of_compiled_code(engine):
         np.testing.assert_allclose(engine.to_numpy(a), engine.to_numpy(b), rtol=1e-4, atol=1e-3)
 
 
+def test_uneven_dilations_of_three_axes(engine):
+    """TensorFlow's inference of shapes takes them for those of other axes."""
+    x, kernel, reference = numbers(2, 5, 4, 7, 4), numbers(3, 2, 2, 2, 6, seed=1), get_engine("numpy")
+    settings = ((1, 1, 1), ((1, 0), (0, 0), (1, 1)), (2, 1, 3), 2)
+    y = reference.conv(x, kernel, *settings)
+    calls = {
+        "conv": (x, kernel),
+        "conv_input_gradient": (y, kernel, x.shape),
+        "conv_kernel_gradient": (x, y, kernel.shape),
+    }
+    for name, (a, b, *shape) in calls.items():
+        want = getattr(reference, name)(a, b, *shape, *settings)
+        got = engine.compile(lambda a, b, name=name, shape=shape: getattr(engine, name)(a, b, *shape, *settings))(
+            engine.asarray(a), engine.asarray(b)
+        )
+        np.testing.assert_allclose(engine.to_numpy(got), want, rtol=1e-4, atol=1e-3)
+
+
 FUNCTIONS = [
     tf.nn.tanh,
     lambda x: tf.concat([x, -1 * x], axis=-1),

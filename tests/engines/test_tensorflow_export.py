@@ -9,7 +9,7 @@ import pytest
 
 import nyala
 from nyala import layers, ops
-from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError, UnsafePathError
 
 tf = pytest.importorskip("tensorflow")
 
@@ -154,7 +154,7 @@ def test_a_saved_model_as_a_layer(tmp_path):
         with raises(ArgumentError, f"TFSMLayer({str(tmp_path / 'model')!r}) needs one of the endpoints"):
             layers.TFSMLayer(tmp_path / "model", call_endpoint="predict")
     config = layer.get_config()
-    with raises(ArgumentError, "TFSMLayer.from_config needs safe_mode=False, which only a caller can pass, got a config that names the SavedModel"):
+    with raises(UnsafePathError, "TFSMLayer.from_config needs safe_mode=False, which only a caller can pass, got a config that names the SavedModel"):
         layers.deserialize({"module": "keras.layers", "class_name": "TFSMLayer", "config": config, "registered_name": None})
     with nyala.backend("tensorflow"):
         assert layers.TFSMLayer.from_config(config, safe_mode=False).get_config() == config

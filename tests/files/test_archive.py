@@ -37,13 +37,36 @@ def test_what_is_written_is_read():
     file = io.BytesIO()
     with writing(file) as add:
         for name, content in PLAIN:
-            add(name, io.BytesIO(content))
+            add(name, content)
     assert contents(file.getvalue()) == dict(PLAIN)
     again = io.BytesIO()
     with writing(again) as add:
         for name, content in PLAIN:
             add(name, content)
     assert again.getvalue() == file.getvalue()
+
+
+def test_members_that_are_filled_in_any_order():
+    seen, file = [], io.BytesIO()
+
+    def fill(member):
+        member.seek(4)
+        member.write(b"efghXY")
+        member.seek(0)
+        member.write(b"abcd")
+        assert (member.seek(0, 2), member.truncate(8)) == (10, 8)
+        member.seek(2)
+        assert member.read(3) == b"cde"
+        member.truncate(9)
+
+    with writing(file) as add:
+        add(*PLAIN[0])
+        add("filled", fill, seen.append)
+        add(*PLAIN[1], seen.append)
+    assert contents(file.getvalue()) == {**dict(PLAIN), "filled": b"abcdefgh\0"}
+    assert seen == [b"abcdefgh\0", PLAIN[1][1]]
+    with zipfile.ZipFile(file) as opened:
+        assert opened.testzip() is None
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

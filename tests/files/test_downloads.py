@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """get_file and archives: a server on this machine that answers well and badly, archives that are kind and hostile."""
 
+import errno
 import hashlib
 import http.server
 import io
 import os
 import pathlib
+import shutil
+import socket
 import stat
+import subprocess
 import sys
 import tarfile
 import threading
+import time
 import urllib.request
 import zipfile
 
@@ -17,6 +22,7 @@ import pytest
 
 from nyala import utils
 from nyala.core.errors import ArgumentError
+from nyala.files import atomic, downloads
 from nyala.files.downloads import DownloadError, _Redirects
 from nyala.files.errors import UnsafeFileError
 from nyala.files.unpacking import extract
@@ -44,6 +50,15 @@ class Server(http.server.BaseHTTPRequestHandler):
         if self.path != "/endless":
             self.send_header("Content-Length", str(len(self.body)))
         self.end_headers()
+        if self.path == "/slow":
+            for i in range(0, len(self.body), 200_000):
+                self.wfile.write(self.body[i : i + 200_000])
+                time.sleep(0.05)
+            return
+        if self.path == "/stuck":
+            self.wfile.write(self.body[:1000])
+            time.sleep(1.5)
+            return
         self.wfile.write(self.body[: len(self.body) // 2] if self.path == "/half" else self.body)
 
     def log_message(self, *args):
@@ -151,6 +166,78 @@ def test_many_at_once_get_it_once(server, get):
     for thread in threads:
         thread.join()
     assert (len(set(paths)), len(paths), Server.asked) == (1, 5, ["/x.bin"])
+
+
+FETCH = """
+import sys
+from nyala import utils
+print(utils.get_file(origin=sys.argv[1], cache_dir=sys.argv[2], file_hash=sys.argv[3]), flush=True)
+"""
+
+
+def fetch(url, folder):
+    command = [sys.executable, "-c", FETCH, url, str(folder), SHA]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_two_processes_get_it_once(server, tmp_path):
+    both = [fetch(f"{server}/slow", tmp_path) for _ in range(2)]
+    said = [process.communicate(timeout=200) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert {out.splitlines()[-1] for out, _ in said} == {str(tmp_path / "datasets" / "slow")}
+    assert Server.asked == ["/slow"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL there")
+def test_a_process_that_is_killed_meanwhile_leaves_nothing_under_the_name(server, get, tmp_path):
+    with fetch(f"{server}/slow", tmp_path) as process:
+        assert "Downloading" in process.stdout.readline()
+        until = time.monotonic() + 60
+        while not list(tmp_path.glob("datasets/.slow*.part")) and time.monotonic() < until:
+            time.sleep(0.01)
+        process.kill()
+    assert not (tmp_path / "datasets" / "slow").exists()
+    path = pathlib.Path(get(f"{server}/slow", file_hash=SHA))  # its lock is free again
+    assert path.read_bytes() == BODY
+    assert Server.asked == ["/slow", "/slow"]
+
+
+def test_a_server_that_stops_answering_is_given_up(server, get, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "TIMEOUT", 0.3)
+    with pytest.raises(DownloadError, match=r"needs the file, got no answer, or half of one: timed out\.\n  fix: check the connection"):
+        get(f"{server}/stuck")
+    assert files(tmp_path) == []
+    assert get(f"{server}/slow", file_hash=SHA)  # slow is not dead
+
+
+def test_a_full_disk(server, get, tmp_path, monkeypatch):
+    path = pathlib.Path(get(f"{server}/x.bin"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: shutil._ntuple_diskusage(10**9, 10**9 - 1000, 1000))
+    with pytest.raises(DownloadError, match=r"needs at most 1,000 bytes, got 1,280,000 or more\.\n  why: max_bytes, or the disk, has no room"):
+        get(f"{server}/x.bin", force_download=True)
+    monkeypatch.undo()
+
+    class Full(io.FileIO):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(atomic, "_create", lambda place: Full(place, "xb+"))
+    with pytest.raises(DownloadError, match=r"needs the file, got .*No space left on device"):
+        get(f"{server}/x.bin", force_download=True)
+    assert path.read_bytes() == BODY
+    assert files(tmp_path) == ["datasets/x.bin"]
+
+
+def test_without_a_network_what_is_there_is_used(server, get, monkeypatch):
+    path = get(f"{server}/x.bin", file_hash=SHA)
+
+    def cut(*args, **kwargs):
+        raise OSError(errno.ENETUNREACH, "Network is unreachable")
+
+    monkeypatch.setattr(socket, "create_connection", cut)
+    assert get(f"{server}/x.bin", file_hash=SHA) == path
+    with pytest.raises(DownloadError, match=r"no answer, or half of one: .*Network is unreachable"):
+        get(f"{server}/other.bin")
 
 
 ERRORS = [

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from nyala.files import hdf5
 from nyala.files.errors import CorruptFileError, ResourceLimitError, UnsafeFileError, UnsafePathError
 from nyala.files.hdf5 import reading, writing
 from tests.training.tools import numbers
@@ -204,3 +205,18 @@ def test_a_write_that_fails_is_heard_of():
     with pytest.raises(OSError, match="No space left"), writing(Full()) as root:
         for i in range(20):
             root.dataset(str(i), numbers(40, 10))
+
+
+def test_names_in_a_large_file_are_read_and_long_texts_named_often_are_not(good, tmp_path, monkeypatch):
+    monkeypatch.setattr(hdf5, "MAX_TEXT", 1 << 20)  # of the texts in one attribute; the files are larger
+    names = [f"block_{i}" for i in range(20)]
+    with h5py.File(good, "a") as file:
+        file["large"] = numbers(600, 1000)
+        file["layers"].attrs["layer_names"] = [name.encode() for name in names]
+        file.attrs["model_config"] = "x" * 900_000
+    with reading(good) as tree:
+        assert tree.find("layers").attributes["layer_names"] == names
+        assert len(tree.attributes["model_config"]) == 900_000
+    with h5py.File(good, "a") as file:
+        file["layers"].attrs["layer_names"] = [b"y" * 400_000] * 3
+    assert rule_of(good, ResourceLimitError) == "hdf5-attribute"

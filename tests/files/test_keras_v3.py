@@ -170,7 +170,7 @@ def refusal(file, kind=UnsafeFileError, **options):
 def test_metadata_and_sums(small, tmp_path):
     _, data = small
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        assert archive.namelist() == ["metadata.json", "config.json", "model.weights.h5"]
+        assert archive.namelist() == ["config.json", "model.weights.h5", "metadata.json"]
         metadata = json.loads(archive.read("metadata.json"))
     assert metadata["keras_version"] == "3.15.1"
     assert sorted(metadata["sha256"]) == ["config.json", "model.weights.h5"]

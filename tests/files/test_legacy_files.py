@@ -250,7 +250,7 @@ def test_lambda_code_is_refused_and_given_functions_are_used():
     file = rewritten(content, model_config=json.dumps(config))
     with pytest.raises(UnsafeObjectError, match="needs its function from you, got the bytes of a lambda") as caught:
         load_model_hdf5(file)
-    assert caught.value.rule == "lambda-code"
+    assert caught.value.rule == "object-lambda"
     model = load_model_hdf5(file, custom_objects={"twice": lambda x: x * 2.0})
     plain = load_model_hdf5(io.BytesIO(content))
     x = np.random.default_rng(0).normal(size=(3, *plain.input_shape[1:])).astype("float32")

@@ -26,6 +26,7 @@ ALLOWED = {
     "metrics/serialization.py": "its own package",
     "engines/__init__.py": "engines by the name the user sets",
     "engines/_interop.py": "parts of engines",
+    "engines/_pytensor_program.py": "functions of NumPy and SciPy that operations of PyTensor name",
     "utils/extras.py": "extras by names that are written in the package",
 }  # fmt: skip
 

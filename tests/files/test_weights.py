@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights in .npz files: bit for bit on every engine, all or nothing, and never anything but numbers."""
 
+import gc
 import os
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -274,3 +276,23 @@ def test_files_have_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "plain").write_bytes(b"")
     write_npz(tmp_path / "w.npz", {"a": np.zeros(2)})
     assert (tmp_path / "w.npz").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".safetensors", ".h5", ".keras"])
+def test_one_array_at_a_time(suffix, tmp_path):
+    """Neither saving nor loading holds a second copy of the model."""
+    width, depth = 256, 32  # 8 MiB in arrays of 256 KiB
+    model = nyala.Sequential([nyala.Input((width,)), *(layers.Dense(width) for _ in range(depth))])
+    path = tmp_path / f"w{suffix}"
+
+    def peak(call):
+        call()  # what is imported or made once
+        gc.collect()
+        tracemalloc.start()
+        call()
+        largest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return largest / 2**20
+
+    assert peak(lambda: (model.save if suffix == ".keras" else model.save_weights)(path)) < 5  # pieces of a MiB are looked at
+    assert peak(lambda: model.load_weights(path)) < 8 + 5  # the new ones; the old ones were there before

@@ -74,6 +74,17 @@ OUTPUTS = {
     "ConvNeXtTiny": ("ConvNeXtTiny", {"include_top": False, "pooling": "avg", "input_shape": (65, 43, 3)}),
 }
 
+# The smallest of each family as it is, with images of the size that it is for: {case: (network, arguments)}.
+WHOLE = {
+    network: (network, {**arguments, "classifier_activation": None})
+    for network, arguments in {
+        "ResNet50": {}, "ResNet50V2": {}, "VGG16": {}, "Xception": {}, "InceptionV3": {}, "InceptionResNetV2": {}, "DenseNet121": {},
+        "MobileNet": {"alpha": 0.25, "input_shape": (128, 128, 3)}, "MobileNetV2": {"alpha": 0.35, "input_shape": (96, 96, 3)},
+        "MobileNetV3Small": {"alpha": 0.75, "minimalistic": True, "input_shape": (224, 224, 3)}, "NASNetMobile": {}, "EfficientNetB0": {},
+        "EfficientNetV2B0": {}, "ConvNeXtTiny": {},
+    }.items()
+}  # fmt: skip
+
 # Where preprocess_input is.
 MODULES = [
     "resnet", "resnet50", "resnet_v2", "vgg16", "vgg19", "xception", "inception_v3", "inception_resnet_v2", "mobilenet", "mobilenet_v2",

@@ -150,7 +150,9 @@ def test_layers_of_users(normal):
     text = nyala.Model(x, Twice(3.0)(x)).to_json()
     a = normal(2, 3)
     close(model_from_json(text, custom_objects={"Twice": Twice})(a), 3.0 * a)
-    with pytest.raises(LookupFailed, match=r"^the config of 'Twice' needs a class or function that is public as 'layers', registered"):
+    with pytest.raises(
+        LookupFailed, match=r"at /config/layers/1: the config of .Twice. needs a class or function that is public as .layers., registered"
+    ):
         model_from_json(text)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 import nyala
 from nyala import callbacks, layers
+from nyala.engines import current
 
 OPERATIONS = ("rename", "replace", "link", "unlink", "rmdir", "mkdir", "fsync")
 PLACES = {  # function on the stack -> what the process was doing; the first that is there
@@ -97,12 +98,13 @@ def main():
     place, moments = pathlib.Path(sys.argv[1]), random.Random(5)
     notes, result = place / "notes.txt", place / "result.json"
     notes.touch()
+    current()  # imports the engine, and computes nothing
     assert child(None, False, 0, notes, result)
     expected = json.loads(result.read_text())
     different, deaths, finished_early = [], [], 0
     for run in range(int(sys.argv[2])):
         folder, background = place / str(run), bool(run % 2)
-        ends = [child(folder, background, 1 + run * 5, notes, result)]  # at any operation of the first steps
+        ends = [child(folder, background, 1 + run * 8, notes, result)]  # at any operation of the first steps
         if run % 3 == 0:
             damage(folder)
         ends.append(child(folder, background, moments.randint(1, 14), notes, result))  # while it recovers, and soon after

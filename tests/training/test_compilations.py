@@ -48,7 +48,7 @@ def test_10_models_built_and_trained(programs):
         model.fit(x, y, batch_size=8, epochs=3, verbose=0)
         model.fit(x, y, batch_size=8, verbose=0)
         assert len(programs) <= 2 * done  # batches of 8 rows; the 5 left over
-    assert all(program.traces == 1 for program in programs)
+    assert sum(program.traces for program in programs) <= 2  # equal models share what was compiled
 
 
 def test_data_of_similar_length_share_a_program(programs):

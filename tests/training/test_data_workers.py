@@ -170,6 +170,33 @@ def test_leaving_while_a_process_hangs():
     assert time.monotonic() - began < 300  # it would hang for 600 s
 
 
+@pytest.mark.filterwarnings("ignore:.*a thread is still busy:RuntimeWarning")
+@pytest.mark.parametrize("options", [{}, {"workers": 3}, {"workers": 2, "use_multiprocessing": True}], ids=str)
+def test_leaving_in_the_middle_of_a_slow_batch(options, monkeypatch):
+    """The error that ended training stays the error, and all workers end once the batch is made."""
+    monkeypatch.setattr(prefetch, "CLOSE_SECONDS", 0.2)
+    release, begun = threading.Event(), threading.Event()
+
+    class Slow(Numbered):
+        def __getitem__(self, index):
+            if index > 0:
+                begun.set()
+                assert release.wait(60)
+            return super().__getitem__(index)
+
+    slow = not options.get("use_multiprocessing")
+    data = as_data(Slow(**options) if slow else Numbered(mishap="hangs", **options))
+    with pytest.raises(KeyboardInterrupt), closing(data), closing(data.batches()) as made:
+        next(made)
+        if slow:
+            assert begun.wait(60)
+        else:
+            next(made), next(made)  # the reader goes on to the batch that hangs
+        time.sleep(0.2)
+        raise KeyboardInterrupt
+    release.set()
+
+
 def test_locks_that_other_threads_hold_do_not_matter():
     """A forked worker would wait for ever for a lock that was held at the time: of logging, of an allocator, of the program itself."""
     import logging

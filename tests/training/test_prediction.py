@@ -33,7 +33,7 @@ def test_few_programs():
         model.predict(X[:rows])
     programs = [program for key, program in model._programs.table.items() if key[1] == "predict"]
     assert len(programs) == 6  # 1, 2, 4, 8, 16 and 32 rows
-    assert {program.traces for program in programs} == {1}
+    assert {program.traces for program in programs} <= {0, 1}  # none where an equal model was compiled before
     model.predict(X, batch_size=32)
     assert len([key for key in model._programs.table if key[1] == "predict"]) == 6
 
@@ -148,7 +148,8 @@ def test_slow_or_large_batches_go_one_by_one(monkeypatch):
     assert not [key for key in model._programs.table if key[1:3] == ("predict", prediction.GROUP)]
 
 
-def test_groups_of_several_inputs_and_outputs():
+def test_groups_of_several_inputs_and_outputs(monkeypatch):
+    monkeypatch.setattr(prediction, "QUICK_SECONDS", 60.0)  # on a busy machine, too
     a, b = nyala.Input((5,), name="a"), nyala.Input((5,), name="b")
     both = layers.Concatenate()([a, b])
     model = nyala.Model({"a": a, "b": b}, {"sum": layers.Dense(1)(both), "all": [layers.Dense(4)(both)]})

@@ -48,11 +48,11 @@ def test_a_second_death_while_recovering(eager, tmp_path):
     if eager == "jax":
         pytest.skip("its threads do not survive a fork")
     environment = {**os.environ, "NYALA_BACKEND": eager, "PYTHONPATH": str(HERE.parents[1])}
-    done = subprocess.run([sys.executable, HERE / "die_at_operations.py", tmp_path, "12"], env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, HERE / "die_at_operations.py", tmp_path, "8"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["different"] == [], done.stderr[-3000:]
-    assert found["deaths"] >= 24
+    assert found["deaths"] >= 16
     hit = " ".join(found["places"])
     for place in ("recovery", "retention", "a checkpoint in the background"):
         assert place in hit, found["places"]
@@ -91,8 +91,10 @@ def test_sigterm_at_other_moments(when, tmp_path, monkeypatch):
         assert told == [None]
         place = CheckpointFolder(tmp_path).newest()[1]["place"]
         assert place["step"] in ((1, 2, 3) if "compiled" in when else (4, 5, 6)), place  # what was under way is done
-        model, other = network(units), network(units)
-        assert outcome(model, fit(model, resume=options)) == outcome(other, fit(other))
+        model = network(units)
+        got = outcome(model, fit(model, resume=options))
+        model = network(units)
+        assert got == outcome(model, fit(model))
 
 
 ENDLESS = """

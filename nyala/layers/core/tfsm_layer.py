@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from nyala.core.errors import ArgumentError
+from nyala.core.errors import UnsafePathError
 from nyala.engines._interop import interop
 from nyala.layers.layer import Layer
 
@@ -50,11 +50,12 @@ class TFSMLayer(Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: bool | None = None) -> Layer:
         if safe_mode is not False:
-            raise ArgumentError(
+            raise UnsafePathError(
                 "TFSMLayer.from_config",
                 need="safe_mode=False, which only a caller can pass",
                 got=f"a config that names the SavedModel {config.get('filepath')!r}",
                 why="a SavedModel runs code of its own, and a file must not choose which",
                 fix="if you trust it, make the layer with TFSMLayer(filepath) and put it in the model yourself",
+                rule="path-savedmodel",
             )
         return super().from_config(config)

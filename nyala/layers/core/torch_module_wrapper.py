@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nyala.core.errors import ArgumentTypeError
+from nyala.core.errors import ArgumentTypeError, UnsafeObjectError
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.engines._interop import interop
 from nyala.layers.layer import Layer
@@ -90,4 +90,13 @@ class TorchModuleWrapper(Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         module = config["module"]
+        if isinstance(module, str):
+            raise UnsafeObjectError(
+                "TorchModuleWrapper.from_config",
+                need="the name of a function that makes the module",
+                got="text, as Keras stores the bytes of a pickle",
+                why="a pickle can run any code; none is read here",
+                fix="make the module in code, and put TorchModuleWrapper(module) into the model yourself",
+                rule="object-pickle",
+            )
         return super().from_config({**config, "module": deserialize_keras_object(module) if isinstance(module, dict) else module})

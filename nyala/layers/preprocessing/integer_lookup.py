@@ -11,6 +11,7 @@ import numpy as np
 from nyala import ops
 from nyala.core import dtypes
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
+from nyala.engines import current
 from nyala.engines.protocol import Tensor
 from nyala.layers.arguments import as_choice
 from nyala.layers.preprocessing.fingerprint import buckets_of_bytes, buckets_of_integers
@@ -91,9 +92,11 @@ class IntegerLookup(Lookup):
         return buckets_of_bytes([b"%d" % key for key in keys], self.num_oov_indices, self.salt)
 
     def call(self, inputs: Tensor) -> Tensor:
+        values = inputs if dtypes.is_integer(dtypes.standardize_dtype(inputs.dtype)) else ops.cast(inputs, "int32")
+        if not self._ready and current().abstract and self._declared_size is not None:  # a file is read, and its vocabulary comes later
+            return ops.cast(values, "int64") if self.invert else self._on_tensors(ops.cast(values, "int64"))
         if not self._ready:
             raise StateError(self.where, need="a vocabulary", got="none yet", fix="call adapt(data) first, or pass vocabulary")
-        values = inputs if dtypes.is_integer(dtypes.standardize_dtype(inputs.dtype)) else ops.cast(inputs, "int32")
         if self.invert:
             return self._invert(values)
         kind = dtypes.numpy_dtype(dtypes.standardize_dtype(values.dtype))

@@ -75,7 +75,7 @@ class Lookup(HostLayer):
         **kwargs: Any,
     ) -> None:
         kind = type(self).__name__
-        kwargs.pop("vocabulary_size", None)  # configs of Keras have it
+        self._declared_size = kwargs.pop("vocabulary_size", None)  # in configs, whose vocabulary may come later
         as_mode(kind, output_mode, (*MODES, "tf_idf"))
         if max_tokens is not None and (not is_int(max_tokens) or max_tokens < 2):
             raise ArgumentError(f"{kind}(max_tokens)", need="an integer of at least 2, or None", got=repr(max_tokens))
@@ -198,9 +198,7 @@ class Lookup(HostLayer):
                 need=f"to begin with {special}, or to hold none of these",
                 got=f"the mask token {self.mask_token!r} at place {place}",
             )
-        repeated = [token for token, count in collections.Counter(tokens).items() if count > 1]
-        if repeated:
-            raise ArgumentError(f"{where}(vocabulary)", need="tokens that differ", got=f"{repeated[:3]} more than once")
+        _check_distinct(tokens, where)
         if self.max_tokens is not None and len(tokens) + self._num_special > self.max_tokens:
             need = f"at most max_tokens={self.max_tokens} tokens, with {self._num_special} for masks and unknown ones"
             raise ArgumentError(f"{where}(vocabulary)", need=need, got=f"{len(tokens) + self._num_special}")
@@ -221,6 +219,8 @@ class Lookup(HostLayer):
 
     def vocabulary_size(self) -> int:
         """Number of indices, with those for masks and unknown tokens."""
+        if not self._ready and is_int(self._declared_size):
+            return self._declared_size
         return len(self._words.tokens) + len(self._special_tokens())
 
     @property
@@ -318,6 +318,7 @@ class Lookup(HostLayer):
         path = pathlib.Path(dir_path) / "vocabulary.txt"
         if self.vocabulary is None and path.is_file():
             tokens, special = [self.token_of(self.key_of(token)) for token in self._read(path)], self._special_tokens()
+            _check_distinct(tokens[len(special) :], f"{self.where}.load_assets")
             weights, self._given = self._idf, False
             self._set(tokens[len(special) :])
             self._idf = weights
@@ -348,6 +349,12 @@ class Lookup(HostLayer):
 
 def _listed(weights: Any) -> list[float]:
     return [float(weight) for weight in np.asarray(weights).ravel()]
+
+
+def _check_distinct(tokens: list, where: str) -> None:
+    repeated = [token for token, count in collections.Counter(tokens).items() if count > 1]
+    if repeated:
+        raise ArgumentError(f"{where}(vocabulary)", need="tokens that differ", got=f"{repeated[:3]} more than once")
 
 
 def refuse_paths(kind: str, config: Mapping[str, Any]) -> None:

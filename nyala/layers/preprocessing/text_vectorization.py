@@ -7,7 +7,7 @@ Texts are cleaned and split as bytes, where Python's own functions do a whole te
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -76,7 +76,7 @@ class TextVectorization(HostLayer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        kwargs.pop("vocabulary_size", None)  # configs of Keras have it
+        declared = kwargs.pop("vocabulary_size", None)  # in configs, whose vocabulary may come later
         if standardize is not None and not callable(standardize):
             as_choice("TextVectorization(standardize)", standardize, tuple(STANDARDS))
         if split is not None and not callable(split):
@@ -105,6 +105,7 @@ class TextVectorization(HostLayer):
             output_mode=output_mode,
             pad_to_max_tokens=pad_to_max_tokens,
             encoding=encoding,
+            vocabulary_size=declared,
             name=f"{self.name}_lookup",
         )
 
@@ -238,6 +239,12 @@ class TextVectorization(HostLayer):
     def load_assets(self, dir_path: Any) -> None:
         """Read the vocabulary that save_assets wrote."""
         self._lookup_layer.load_assets(dir_path)
+
+    def save_own_variables(self, store: Any) -> None:
+        self._lookup_layer.save_own_variables(store)
+
+    def load_own_variables(self, store: Mapping[str, Any]) -> None:
+        self._lookup_layer.load_own_variables(store)
 
     def _config_of_arguments(self) -> dict[str, Any]:
         given = {"vocabulary": self._lookup_layer.vocabulary, "idf_weights": self._lookup_layer.idf_weights}

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core.errors import StateError
+from nyala.core.errors import StateError, missing_method
 
 
 class Data:
@@ -54,14 +54,14 @@ class Data:
 
     def _same(self) -> dict[str, Any]:
         """What must be equal in the data that goes on."""
-        raise NotImplementedError
+        raise missing_method(self, "_same(self)")
 
     def _place(self, over: bool) -> Any:
         """Where training stands, beside the numbers of the epoch and the step; over: all of an epoch was seen, but it is not ended yet."""
-        raise NotImplementedError
+        raise missing_method(self, "_place(self, over)")
 
     def _go_to(self, place: Any, epoch: int, step: int) -> None:
-        raise NotImplementedError
+        raise missing_method(self, "_go_to(self, place, epoch, step)")
 
 
 # States of other libraries' loaders as values that JSON can keep ---------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nyala.core import seeds
-from nyala.core.errors import ArgumentError, ArgumentTypeError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, missing_method
 from nyala.training.data.base import as_plain, from_plain
 from nyala.training.data.lazy import check_column, module_of, split_columns
 from nyala.training.data.workers import Processes, Team, Threads
@@ -92,8 +92,9 @@ class Source:
         return item
 
     def close_pass(self) -> None:
-        """Let go of the pass: the next batch is the first of a new one."""
-        if self._iterator is not None and not self.once and hasattr(self._iterator, "close"):
+        """Let go of the pass: the next batch is the first of a new one. A generator that a thread is in the middle of, and was left alone with, ends
+        by itself."""
+        if self._iterator is not None and not self.once and hasattr(self._iterator, "close") and not getattr(self._iterator, "gi_running", False):
             self._iterator.close()  # type: ignore[attr-defined]
         if not self.once:
             self._iterator = None
@@ -125,10 +126,10 @@ class Source:
             epochs: so many are done; inside: and part of another one.
             over: the position is before the end of the last of them was announced.
         """
-        raise NotImplementedError
+        raise missing_method(self, "rewind(self, position, epochs, inside, over)")
 
     def _start(self) -> Iterator:
-        raise NotImplementedError
+        raise missing_method(self, "_start(self)")
 
 
 class Iterated(Source):

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from nyala.core.errors import ArgumentError, StateError
+from nyala.core.errors import ArgumentError, StateError, missing_method
 from nyala.engines import current, using
 from nyala.training.data import prefetch
 from nyala.training.data.worker_process import serve
@@ -67,22 +67,22 @@ class Team:
         self._dropped |= {number for number in numbers if self._done.pop(number, None) is None}
 
     def _submit(self, number: int, index: int) -> None:
-        raise NotImplementedError
+        raise missing_method(self, "_submit(self, number, index)")
 
     def _collect(self) -> None:
         """Wait for a result, and note it."""
-        raise NotImplementedError
+        raise missing_method(self, "_collect(self)")
 
     def renew(self) -> None:
         """The data set has changed between epochs."""
 
     def report(self) -> str:
         """What each worker is at, with its stack."""
-        raise NotImplementedError
+        raise missing_method(self, "report(self)")
 
     def close(self) -> None:
         """End all workers."""
-        raise NotImplementedError
+        raise missing_method(self, "close(self)")
 
 
 class Threads(Team):
@@ -123,7 +123,10 @@ class Threads(Team):
         self._tasks.put((number, index))
 
     def _collect(self) -> None:
-        self._note(*self._results.get())
+        result = self._results.get()
+        if result is None:
+            raise EOFError(f"the workers of {self.name} have ended")
+        self._note(*result)
 
     def report(self) -> str:
         lines = []
@@ -140,6 +143,7 @@ class Threads(Team):
             self._tasks.put(None)
         for thread in self._threads:
             prefetch.end_thread(thread, self.name)
+        self._results.put(None)  # for a reader that was left alone
 
 
 class _Worker:

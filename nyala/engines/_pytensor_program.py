@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How graphs of PyTensor become functions of NumPy arrays.
+
+By default each operation of a graph becomes a line of Python that calls NumPy, equal operations become one, and what depends on constants alone is
+computed at once: such a function is ready in milliseconds, runs what was written and nothing else, and may be called from several threads. The
+linkers of PyTensor take its rewrites and their time instead; NYALA_PYTENSOR_LINKER chooses. Knows PyTensor and NumPy only. Start at program.
+"""
+
+from __future__ import annotations
+
+# The annotations of PyTensor know variables, but not what tensors can do:
+# pyright: reportArgumentType=false, reportAssignmentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false
+# pyright: reportIncompatibleMethodOverride=false, reportIndexIssue=false, reportMissingImports=false, reportMissingModuleSource=false
+# pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false, reportPrivateImportUsage=false, reportReturnType=false
+import functools
+import importlib
+import itertools
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytensor
+from pytensor.compile.mode import Mode
+from pytensor.compile.ops import ViewOp
+from pytensor.gradient import DisconnectedGrad
+from pytensor.graph.basic import Apply, Constant, Variable
+from pytensor.graph.rewriting.db import RewriteDatabaseQuery
+from pytensor.graph.traversal import io_toposort
+from pytensor.scalar.basic import Cast, Identity, Second, Switch
+from pytensor.tensor.basic import Alloc, Join
+from pytensor.tensor.blockwise import Blockwise
+from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
+from pytensor.tensor.math import Dot
+from pytensor.tensor.shape import Reshape, Shape, SpecifyShape
+from pytensor.tensor.type import TensorType
+
+LINKERS = ("numpy", "c", "numba", "jax")
+FOLDED = 2**16  # constants of at most so many elements are computed ahead
+SMALL = 64  # bytes of constants that are compared by value
+SLOW = 10.0  # seconds after which a note says what takes so long
+
+_noted = False
+
+
+@functools.cache
+def linker() -> str:
+    """What runs graphs: NYALA_PYTENSOR_LINKER, else NumPy."""
+    wanted = os.environ.get("NYALA_PYTENSOR_LINKER") or "numpy"
+    if wanted not in LINKERS:
+        raise ValueError(f"NYALA_PYTENSOR_LINKER needs one of {', '.join(LINKERS)}, got {wanted!r}.\n  fix: leave it out for 'numpy'")
+    return wanted
+
+
+def program(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callable[..., list]:
+    """A function of arrays, one for each input, that gives a list of arrays."""
+    return _by_numpy(inputs, outputs) if linker() == "numpy" else _by_pytensor(inputs, outputs)
+
+
+# PyTensor's linkers ---------------------------------------------------------------------------------------------------------------
+
+
+def _by_pytensor(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callable[..., list]:
+    if linker() == "jax":
+        from nyala.engines import _pytensor_jax  # noqa: F401  its operations, for this linker
+    rewrites = RewriteDatabaseQuery(include=["fast_run"] if linker() != "jax" else ["fast_run", "jax"], exclude=_UNSUITED[linker()])
+    start = time.perf_counter()
+    mode = Mode(linker="cvm" if linker() == "c" else linker(), optimizer=rewrites)
+    function = pytensor.function(list(inputs), list(outputs), mode=mode, on_unused_input="ignore", trust_input=True)
+    lock, dtypes = threading.Lock(), [getattr(x.type, "dtype", None) for x in outputs]
+
+    def run(*arrays: Any) -> list:
+        with lock, np.errstate(all="ignore"):  # the memory of its results is the function's own
+            return [np.asarray(x, dtype) for x, dtype in zip(function(*arrays), dtypes, strict=True)]
+
+    if time.perf_counter() - start > SLOW:
+        _note(time.perf_counter() - start)
+    return run
+
+
+_UNSUITED = {
+    "c": [],
+    "numba": ["cxx_only", "BlasOpt", "local_careduce_fusion", "scan_save_mem_prealloc"],
+    "jax": ["cxx_only", "BlasOpt", "fusion", "inplace", "scan_save_mem_prealloc"],
+}
+
+
+def _note(seconds: float) -> None:
+    """Once, on the error stream, what takes so long."""
+    global _noted
+    if not _noted:
+        _noted = True
+        way = "leave NYALA_PYTENSOR_LINKER out to run on NumPy, which needs no compiler"
+        print(f"note: PyTensor's linker {linker()!r} took {seconds:.0f} s to compile a function; {way}", file=sys.stderr)
+
+
+# Lines of Python that call NumPy --------------------------------------------------------------------------------------------------
+
+
+class _Lines:
+    """A graph as lines "results = function(arguments)", each written once.
+
+    Attributes:
+        names: variable -> the name of its value.
+        values: name -> a constant or a function of NumPy arrays.
+        lines: (results, function, arguments), all names.
+    """
+
+    def __init__(self, inputs: Sequence[Variable]) -> None:
+        self.names: dict[Variable, str] = {variable: f"i{n}" for n, variable in enumerate(inputs)}
+        self.values: dict[str, Any] = {}
+        self.lines: list[tuple[list[str], str, list[str]]] = []
+        self._known: dict[Any, list[str]] = {}
+        self._count = itertools.count()
+
+    def name_of(self, variable: Variable) -> str:
+        if variable not in self.names:
+            if not isinstance(variable, Constant):
+                raise ValueError(
+                    f"a compiled function needs known values, got {variable}, which belongs to another one.\n  fix: pass it as an argument"
+                )
+            self.names[variable] = self._constant(variable.data)
+        return self.names[variable]
+
+    def _constant(self, value: Any) -> str:
+        small = isinstance(value, np.ndarray) and value.nbytes <= SMALL
+        key = ("constant", value.dtype.str, value.shape, value.tobytes()) if small else ("constant", id(value))
+        if key not in self._known:
+            name = f"c{next(self._count)}"
+            self.values[name] = value
+            self._known[key] = [name]
+        return self._known[key][0]
+
+    def add(self, node: Apply) -> None:
+        function, used = _lowered(node)
+        arguments = [self.name_of(node.inputs[i]) for i in used]
+        if function is None:  # the same value under another name
+            self.names[node.outputs[0]] = arguments[0]
+            return
+        key = node.op, *arguments, *(variable.type for variable in (node.outputs if used else node.inputs))
+        results = self._known.get(key)
+        if results is None:
+            sizes = [n for variable in node.outputs for n in getattr(variable.type, "shape", ())]
+            if all(name in self.values for name in arguments) and None not in sizes and np.prod(sizes, dtype=float) <= FOLDED:
+                made = function(*(self.values[name] for name in arguments))
+                results = [self._constant(np.asarray(x) if isinstance(x, np.generic) and isinstance(v.type, TensorType) else x)
+                           for x, v in zip(made if len(node.outputs) > 1 else [made], node.outputs, strict=True)]  # fmt: skip
+            else:
+                results = [f"t{next(self._count)}" for _ in node.outputs]
+                name = f"f{next(self._count)}"
+                self.values[name] = function
+                self.lines.append((results, name, arguments))
+            self._known[key] = results
+        self.names.update(zip(node.outputs, results, strict=True))
+
+    def source(self, inputs: int, outputs: Sequence[str]) -> str:
+        """The whole function; what no result needs is left out, and values go when they were read for the last time."""
+        alive, body = set(outputs), []
+        for results, function, arguments in reversed(self.lines):
+            if not alive.intersection(results):
+                continue
+            gone = [name for name in dict.fromkeys(arguments) if name not in alive and name.startswith("t")]
+            gone += [name for name in results if name not in alive]
+            if gone:
+                body.append(f"    del {', '.join(gone)}")
+            body.append(f"    {', '.join(results)} = {function}({', '.join(arguments)})")
+            alive.update(arguments)
+        heading = f"def program({', '.join(f'i{n}' for n in range(inputs))}):"
+        return "\n".join([heading, *reversed(body), f"    return [{', '.join(outputs)}]"])
+
+
+def _by_numpy(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callable[..., list]:
+    lines = _Lines(inputs)
+    with np.errstate(all="ignore"):
+        for node in io_toposort(list(inputs), list(outputs)):
+            lines.add(node)
+    results = [lines.name_of(variable) for variable in outputs]
+    namespace = dict(lines.values)
+    exec(compile(lines.source(len(inputs), results), "<a function of PyTensor>", "exec"), namespace)
+    function = namespace["program"]
+
+    def run(*arrays: Any) -> list:
+        with np.errstate(all="ignore"):
+            return [np.asarray(x) for x in function(*arrays)]
+
+    return run
+
+
+# What each operation calls --------------------------------------------------------------------------------------------------------
+
+
+def _lowered(node: Apply) -> tuple[Callable | None, Sequence[int]]:
+    """A function of arrays that does what the node does (None: gives back its argument), and which of the inputs it needs."""
+    for kind in type(node.op).__mro__:
+        if kind in _LOWERED and (found := _LOWERED[kind](node)) is not None:
+            return found
+    return _performed(node), range(len(node.inputs))
+
+
+def _performed(node: Apply) -> Callable:
+    """The operation's own Python."""
+    op = node.op
+    op.prepare_node(node, None, None, "py")
+    dtypes = [variable.type.dtype if isinstance(variable.type, TensorType) else None for variable in node.inputs]
+
+    def run(*arrays: Any) -> Any:
+        storage: list = [[None] for _ in node.outputs]
+        op.perform(node, [x if dtype is None else np.asarray(x, dtype) for x, dtype in zip(arrays, dtypes, strict=True)], storage)
+        return storage[0][0] if len(storage) == 1 else [cell[0] for cell in storage]
+
+    return run
+
+
+def _static(variable: Variable) -> tuple[int, ...] | None:
+    shape = getattr(variable.type, "shape", (None,))
+    return None if None in shape else tuple(shape)
+
+
+def _elementwise(node: Apply) -> Any:
+    scalar, dtype, shape = node.op.scalar_op, node.outputs[0].type.dtype, _static(node.outputs[0])
+    every = range(len(node.inputs))
+    if isinstance(scalar, Identity):
+        return None, [0]
+    if isinstance(scalar, Cast):
+        return (None if node.inputs[0].type.dtype == dtype else lambda x: x.astype(dtype)), [0]
+    if isinstance(scalar, Second):
+        if shape is None:
+            return lambda like, x: np.broadcast_to(x, np.shape(like)), every
+        return (None if _static(node.inputs[1]) == shape else lambda x: np.broadcast_to(x, shape)), [1]
+    if isinstance(scalar, Switch):
+        return np.where, every
+    function = _ufunc(scalar)
+    if function is None:
+        return None
+    if len(every) > function.nin:
+        function = functools.partial(_in_turn, function)
+    given = function(*(np.ones((1,) * variable.type.ndim, variable.type.dtype) for variable in node.inputs)).dtype
+    if given == dtype:
+        return function, every
+    return lambda *arrays: function(*arrays).astype(dtype), every
+
+
+def _in_turn(function: Callable, *arrays: Any) -> Any:
+    return functools.reduce(function, arrays)
+
+
+def _ufunc(scalar: Any) -> Any:
+    """NumPy's or SciPy's function for an operation on scalars, if PyTensor names one."""
+    if not getattr(scalar, "nfunc_spec", None):
+        return None
+    module, _, name = scalar.nfunc_spec[0].rpartition(".")
+    found = getattr(importlib.import_module(module) if module else np, name)
+    fits = isinstance(found, np.ufunc) and (scalar.nfunc_spec[1] == found.nin)
+    return found if fits else None
+
+
+def _reduced(node: Apply) -> Any:
+    function = _ufunc(node.op.scalar_op)
+    if function is None:
+        return None
+    axis, dtype = node.op.axis, node.outputs[0].type.dtype
+    axis = tuple(range(node.inputs[0].type.ndim)) if axis is None else tuple(axis)
+    return functools.partial(function.reduce, axis=axis, dtype=dtype), [0]
+
+
+def _shuffled(node: Apply) -> Any:
+    order = node.op.new_order
+    kept = [axis for axis in order if axis != "x"]
+    dropped = tuple(axis for axis in range(node.inputs[0].type.ndim) if axis not in kept)
+    places = tuple(sum(other < axis for other in kept) for axis in kept)
+    added = tuple(None if axis == "x" else slice(None) for axis in order)
+
+    def run(x: Any) -> Any:
+        x = np.squeeze(x, dropped) if dropped else np.asarray(x)
+        return (x if places == tuple(range(len(places))) else x.transpose(places))[added]
+
+    return run, [0]
+
+
+def _reshaped(node: Apply) -> Any:
+    shape = _static(node.outputs[0])
+    return None if shape is None else (lambda x: np.reshape(x, shape), [0])
+
+
+def _filled(node: Apply) -> Any:
+    shape = _static(node.outputs[0])
+    return None if shape is None else (lambda x: np.broadcast_to(x, shape), [0])
+
+
+def _shape(node: Apply) -> Any:
+    shape = _static(node.inputs[0])
+    return None if shape is None else (lambda: np.array(shape, np.int64), [])
+
+
+def _joined(node: Apply) -> Any:
+    if not isinstance(node.inputs[0], Constant):
+        return None
+    axis = int(node.inputs[0].data)
+    return lambda *arrays: np.concatenate(arrays, axis), range(1, len(node.inputs))
+
+
+def _blockwise(node: Apply) -> Any:
+    return (np.matmul, [0, 1]) if isinstance(node.op.core_op, Dot) else None
+
+
+_LOWERED: dict[type, Callable[[Apply], Any]] = {
+    Elemwise: _elementwise,
+    CAReduce: _reduced,
+    DimShuffle: _shuffled,
+    Reshape: _reshaped,
+    Alloc: _filled,
+    Shape: _shape,
+    Join: _joined,
+    Dot: lambda node: (np.dot, [0, 1]),
+    Blockwise: _blockwise,
+    SpecifyShape: lambda node: (None, [0]),
+    DisconnectedGrad: lambda node: (None, [0]),
+    ViewOp: lambda node: (None, [0]),
+}
+
+
+def lowers(kind: type) -> Callable[[Callable], Callable]:
+    """Register what a kind of operation calls: a function of the node that gives one of arrays."""
+
+    def register(function: Callable) -> Callable:
+        _LOWERED[kind] = lambda node: (function(node), range(len(node.inputs)))
+        return function
+
+    return register
