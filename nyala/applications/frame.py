@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import pathlib
 import sys
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Concatenate, NamedTuple, ParamSpec
 
 from nyala import layers
-from nyala.applications.imagenet_utils import CLASSES
+from nyala.applications.imagenet_utils import CLASSES, MIRROR
 from nyala.core.config import image_data_format
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.symbolic import Symbolic
+from nyala.core.variable import Plan
+from nyala.files import published
 from nyala.layers.arguments import as_choice, as_count
 from nyala.layers.layer import Layer
 from nyala.models import Model
@@ -57,8 +60,14 @@ class Frame:
         name: str | None,
     ) -> None:
         where = f"{name or 'the network'}"
-        if not (weights is None or weights == "imagenet" or pathlib.Path(weights).exists()):
-            raise ArgumentError(f"{where}(weights)", need="None, 'imagenet' or the path of a file", got=f"{str(weights)!r}, where no file is")
+        is_path = isinstance(weights, (str, os.PathLike))
+        if weights is not None and weights != "imagenet" and not (is_path and pathlib.Path(weights).exists()):
+            raise ArgumentError(
+                f"{where}(weights)",
+                need="None, 'imagenet' or the path of a file",
+                got=f"{os.fspath(weights)!r}, where no file is" if is_path else type(weights).__name__,
+                fix="'imagenet' gets the trained weights, None draws new ones" if is_path else "",
+            )
         if pooling is not None:
             as_choice(f"{where}(pooling)", pooling, ("avg", "max"))
         self.where, self.include_top, self.weights, self.name = where, include_top, weights, name
@@ -151,22 +160,24 @@ class Frame:
         """The finished network, with the weights that were asked for."""
         model: Any = Model(self.inputs, x, name=self.name)
         if self.weights is not None:
-            model.load_weights(files[0 if self.include_top else 1].get() if self.trained else self.weights)
+            file = files[0 if self.include_top else 1]
+            model.load_weights(file.get(self.where, model.count_params()) if self.trained else self.weights)
         return model
 
 
 class WeightFile(NamedTuple):
-    """A file of trained weights: its place below ORIGIN, its MD5 or SHA-256 (if one is published), its name in the cache (if it is another)."""
+    """A published file of trained weights: its place below ORIGIN, its MD5 or SHA-256 (those of MobileNet and MobileNetV2 have none), its name in
+    the folder of downloads (if it is another)."""
 
     place: str
     digest: str | None = None
     saved_as: str | None = None
 
-    def get(self) -> str:
-        """The path of the file here; it is got the first time."""
-        from nyala.utils import get_file
-
-        return get_file(self.saved_as or self.place.rpartition("/")[2], ORIGIN + self.place, cache_subdir="models", file_hash=self.digest)
+    def get(self, network: str, weights: int) -> str:
+        """The path of the file here; it is got the first time. No file of this number of weights is larger than the bound, with all its names."""
+        name = self.saved_as or self.place.rpartition("/")[2]
+        what, bound = f"The trained weights of {network}", 5 * weights + (16 << 20)
+        return published.fetch(what, ORIGIN + self.place, published.place_of("models", name), self.digest, MIRROR, bound)
 
 
 Files = tuple[WeightFile, WeightFile]  # with the top, and without
@@ -202,7 +213,10 @@ def variant(
     def build(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Functional:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        return family(table, files, *bound.args, **bound.kwargs)
+        with Plan() as plan:  # a network whose weights come from a file draws none
+            model = family(table, files, *bound.args, **bound.kwargs)
+        plan.fill()
+        return model
 
     del build.__wrapped__
     build.__name__ = build.__qualname__ = title

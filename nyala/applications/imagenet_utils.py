@@ -18,6 +18,7 @@ from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.op import convert
 from nyala.core.symbolic import Symbolic, plain_shape
 from nyala.engines.protocol import Tensor
+from nyala.files import published
 from nyala.layers.arguments import as_choice, is_int
 
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of red, green and blue in ImageNet, from 0 to 1
@@ -27,6 +28,7 @@ MODES = {  # mode: (mean, deviation) of pixels from 0 to 255
     "torch": (tuple(255 * m for m in MEAN), tuple(255 * d for d in DEVIATION)),
 }
 CLASSES = 1000
+MIRROR = "NYALA_APPLICATIONS_MIRROR"  # a folder, or the address of one, with published files under the names they have there
 CLASS_INDEX = "https://storage.googleapis.com/download.tensorflow.org/data/imagenet_class_index.json"
 CLASS_INDEX_MD5 = "c2c37ea517e94d9795004a39431a14cb"
 
@@ -105,8 +107,7 @@ def decode_predictions(preds: Tensor, top: int = 5) -> list[list[tuple[str, str,
 
 def _class_names() -> list[tuple[str, str]]:
     """(WordNet number, English name) of each class."""
-    from nyala.utils import get_file
-
-    path = get_file("imagenet_class_index.json", CLASS_INDEX, cache_subdir="models", file_hash=CLASS_INDEX_MD5)
+    place = published.place_of("models", "imagenet_class_index.json")
+    path = published.fetch("decode_predictions", CLASS_INDEX, place, CLASS_INDEX_MD5, MIRROR, 1 << 20, size=35_363)
     index = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     return [tuple(index[str(i)]) for i in range(CLASSES)]

@@ -7,7 +7,6 @@ tests/golden/make_applications.py asked Keras.
 import inspect
 import json
 import lzma
-import os
 import pickle
 
 import numpy as np
@@ -15,19 +14,20 @@ import pytest
 
 import nyala
 from nyala import applications
-from nyala.applications import frame, imagenet_utils
+from nyala.applications import imagenet_utils
 from nyala.applications.convnext import LayerScale
 from nyala.applications.inception_resnet_v2 import CustomScaleLayer
 from nyala.core.errors import ArgumentError, ShapeError
-from nyala.files.downloads import DownloadError
+from nyala.files import published
 from nyala.initializers import VarianceScaling
 from nyala.testing.layers import check_layer
-from tests.golden.application_cases import FIRST, GRAPHS, MODULES, NETWORKS, OUTPUTS, images, output_of, scores, text_of
+from tests.golden.application_cases import FIRST, GRAPHS, MODULES, NETWORKS, OUTPUTS, WHOLE, images, output_of, scores, text_of
 from tests.golden.store import read
 from tests.layers.tools import normals, raises
 
 CASES = read("applications")
 TEXTS = json.loads(lzma.decompress(CASES["graphs"]["text"].tobytes()))
+NETWORKS_ASKED = read("networks")
 ASKED = {name[5:]: case for name, case in CASES.items() if name.startswith("file/")}
 
 
@@ -42,11 +42,12 @@ def asked(monkeypatch):
     """What is asked of get_file; nothing is got, nothing is read."""
     found = []
 
-    def get_file(name, origin, cache_subdir, file_hash):
-        found.append([name, origin, file_hash, cache_subdir])
+    def get_file(name, origin, file_hash, cache_dir, max_bytes, **_):
+        found.append([name, origin, file_hash, cache_dir.name])
+        assert 16 << 20 < max_bytes < 2 << 30
         return name
 
-    monkeypatch.setattr(nyala.utils, "get_file", get_file, raising=False)
+    monkeypatch.setattr(published, "get_file", get_file)
     monkeypatch.setattr(nyala.Model, "load_weights", lambda self, path: found.append(path))
     return found
 
@@ -92,6 +93,18 @@ def test_outputs_are_those_of_keras(name):
     network, arguments = OUTPUTS[name]
     with nyala.backend("torch"):  # eager: most of these have hundreds of different layers
         check_output(network, arguments, name)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_networks_say_what_those_of_keras_say(name):
+    pytest.importorskip("torch")
+    network, arguments = WHOLE[name]
+    with nyala.backend("torch"):
+        model = build(network, {"weights": None, **arguments})
+        assert model.count_params() == NETWORKS_ASKED[name]["weights"]
+        y, expected = output_of(model, network), NETWORKS_ASKED[name]["y"]
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+    assert np.abs(expected[0] - expected[1]).max() > 5e-4 * np.abs(expected).max()
 
 
 @pytest.mark.parametrize("name", ["MobileNet", "MobileNetV3Large"])
@@ -145,7 +158,7 @@ def test_preprocess_input_refuses():
 def class_index(tmp_path, monkeypatch):
     path = tmp_path / "index.json"
     path.write_text(json.dumps({str(i): [f"n{i:08d}", f"class {i}"] for i in range(1000)}), encoding="utf-8")
-    monkeypatch.setattr(nyala.utils, "get_file", lambda *_, **__: str(path), raising=False)
+    monkeypatch.setattr(published, "get_file", lambda *_, **__: str(path))
 
 
 def test_decode_predictions(class_index):
@@ -190,29 +203,16 @@ def test_input_tensor_and_transfer():
     assert features.output_shape == (None, 1, None, 512)
 
 
-def test_weights_from_a_file(tmp_path):
-    arguments = {"alpha": 0.25, "input_shape": (32, 32, 3), "classes": 5}
-    first = applications.MobileNet(weights=None, **arguments)
-    first.save_weights(tmp_path / "mine.npz")
-    for path in (tmp_path / "mine.npz", str(tmp_path / "mine.npz")):
-        for a, b in zip(first.get_weights(), applications.MobileNet(weights=path, **arguments).get_weights(), strict=True):
-            np.testing.assert_array_equal(a, b)
-
-
-def test_without_a_network_the_error_says_what_to_get(tmp_path, monkeypatch):
-    monkeypatch.setattr(frame, "ORIGIN", "http://127.0.0.1:9/")
-    monkeypatch.setenv("NYALA_HOME", str(tmp_path))
-    with pytest.raises(DownloadError) as info:
-        applications.MobileNet(alpha=0.25, include_top=False, input_shape=(32, 32, 3))
-    text = str(info.value)
-    assert "http://127.0.0.1:9/tensorflow/keras-applications/mobilenet/mobilenet_2_5_224_tf_no_top.h5" in text
-    assert repr(os.path.join(str(tmp_path), "models", "mobilenet_2_5_224_tf_no_top.h5")) in text
-
-
-WEIGHTS = "needs None, 'imagenet' or the path of a file, got 'imagnet', where no file is."
+WEIGHTS = "needs None, 'imagenet' or the path of a file, got"
 TRAINED = "the trained top knows the classes of ImageNet"
 REFUSED = [
-    ("VGG16", {"weights": "imagnet"}, ArgumentError, f"vgg16(weights) {WEIGHTS}"),
+    (
+        "VGG16",
+        {"weights": "imagnet"},
+        ArgumentError,
+        f"vgg16(weights) {WEIGHTS} 'imagnet', where no file is.\n  fix: 'imagenet' gets the trained weights, None draws new ones",
+    ),
+    ("VGG19", {"weights": 3}, ArgumentError, f"vgg19(weights) {WEIGHTS} int."),
     ("VGG16", {"pooling": "mean"}, ArgumentError, "vgg16(pooling) needs one of 'avg', 'max', got 'mean'."),
     (
         "ResNet50",
