@@ -134,8 +134,8 @@ def run_demo(options: argparse.Namespace, parser: Parser) -> int:
     except (ValueError, ImportError) as error:
         parser.error(str(error))
     if found != "trains":
-        able = " or ".join(f"--engine {name}" for name in engines.available_engines() if can_train(name))
-        parser.error(f"engine {engines.current_name()!r} {found}, so it cannot train; choose one that does: {able}")
+        able = next((name for name in (engines.DEFAULT, *engines.available_engines()) if can_train(name)), engines.DEFAULT)  # all would take seconds
+        parser.error(f"engine {engines.current_name()!r} {found}, so it cannot train; choose one that does: --engine {able}")
 
     from nyala.demo import demo
 

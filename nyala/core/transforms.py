@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nyala.core import tree, twins
+from nyala.core.masks import get_mask, set_mask
 from nyala.core.op import convert
 from nyala.core.recompiles import Recompiles
 from nyala.core.variable import Scope, Variable, autocast, state
@@ -243,7 +244,8 @@ def value_and_grad(function: Callable, variables: Sequence[Variable], has_aux: b
     Args:
         function: (*args) -> (loss, aux), or -> loss if has_aux is False; the loss is a scalar. Variables it assigns are assigned afterwards.
         variables: what to differentiate by.
-    Returns: a function; without aux it returns (loss, gradients). A gradient is 0 where the loss does not depend on the variable.
+    Returns: a function; without aux it returns (loss, gradients). A gradient is 0 where the loss does not depend on the variable. Tensors of aux
+        keep their masks.
 
     >>> import nyala
     >>> w = nyala.Variable([1.0, 2.0])
@@ -264,10 +266,13 @@ def value_and_grad(function: Callable, variables: Sequence[Variable], has_aux: b
             loss, aux = result if has_aux else (result, None)
             assigned[:] = inside.touched.values()
             call.unused = [v for v in variables if id(v) not in inside.read]  # type: ignore[attr-defined]
-            return loss, (aux, [inside.values[id(v)] for v in assigned])
+            return loss, (aux, [get_mask(leaf) for leaf in tree.flatten(aux)], [inside.values[id(v)] for v in assigned])
 
         values = [variable.value for variable in variables] if not engine.abstract else [engine.full(v.shape, 0, v.dtype) for v in variables]
-        (loss, (aux, written)), gradients = engine.value_and_grad(pure)(values)
+        (loss, (aux, masks, written)), gradients = engine.value_and_grad(pure)(values)
+        for leaf, mask in zip(tree.flatten(aux), masks, strict=True):  # engines hand out new tensors, which have no masks yet
+            if mask is not None:
+                set_mask(leaf, mask)
         for variable, value in zip(assigned, written, strict=True):
             variable.assign(value)
         return ((loss, aux) if has_aux else loss), gradients

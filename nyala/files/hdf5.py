@@ -378,7 +378,7 @@ class _Walk:
         numbers = found in (h5py.h5t.INTEGER, h5py.h5t.FLOAT) or (found == h5py.h5t.ENUM and kind.dtype.kind == "b")
         if not text and not numbers:
             raise UnsafeFileError(self.where, need="attributes that are text or numbers", got=f"another at {path!r}", rule="hdf5-attribute")
-        if text and kind.is_variable_str() and count * self.size > MAX_TEXT:  # each may be the whole file
+        if text and kind.is_variable_str() and self.size > min(MAX_ATTRIBUTE, MAX_TEXT // max(count, 1)):  # each may be the whole file
             attribute = self._spared(owner, name, count)
         array = np.empty(attribute.shape, kind.dtype)
         if count:
@@ -390,7 +390,7 @@ class _Walk:
 
     def _spared(self, path: str, name: str, count: int) -> Any:
         """An attribute of so many texts, which cannot be so long that memory is too small for all of them."""
-        most = 1 << (MAX_TEXT // count).bit_length() - 1
+        most = min(MAX_ATTRIBUTE, 1 << (MAX_TEXT // max(count, 1)).bit_length() - 1)
         if most not in self.sparing:
             self.sparing[most] = self.stack.enter_context(self.h5py.File(Sparing(Heaps(self.file, self.where), most, self.where), "r"))
         return self.h5py.h5a.open(self.h5py.h5o.open(self.sparing[most].id, _stored_name(path)), _stored_name(name))

@@ -84,7 +84,7 @@ class Sparing(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if len(buffer) > self.most:
-            raise ResourceLimitError(self.where, need=f"texts of at most {self.most:,} bytes where there are many", got="more", rule="hdf5-attribute")
+            raise ResourceLimitError(self.where, need=f"texts of at most {self.most:,} bytes in such an attribute", got="more", rule="hdf5-attribute")
         return self.file.readinto(buffer)  # type: ignore[attr-defined]
 
     def seek(self, offset: int, whence: int = 0) -> int:

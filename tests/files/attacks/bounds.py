@@ -33,7 +33,7 @@ def _many(file: Any, places: Any, canary: pathlib.Path) -> None:
 
 def _chunk_bomb(file: Any, path: str) -> None:
     dataset = file.create_dataset(path, (5, 3), "float32", chunks=(5, 3), compression="gzip")
-    dataset.id.write_direct_chunk((0, 0), zlib.compress(bytes(100 * MB), 9))
+    dataset.id.write_direct_chunk((0, 0), zlib.compress(bytes(60 * MB), 9))
 
 
 def _chunk_cut(file: Any, path: str) -> None:
