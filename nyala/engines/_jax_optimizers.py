@@ -43,7 +43,14 @@ class Rule:
             given = [jnp.zeros_like(v) if g is None else g for g, v in zip(gradients, values, strict=True)]
             wrapped = [x if kind is None else jax.random.wrap_key_data(x, impl=kind) for x, kind in zip(slots, self._keys, strict=True)]
             state = put_together(self._structure, wrapped)
-            updates, state = self._transformation.update(self._by_name(given), state, self._by_name(values))
+            try:
+                updates, state = self._transformation.update(self._by_name(given), state, self._by_name(values))
+            except TypeError as error:
+                if "keyword-only" not in str(error):
+                    raise
+                fix = "call its update in a train_step of your own, or take a rule that works from gradients"
+                got = f"one that asks for more: {error}"
+                raise ArgumentTypeError(self._where, need="a transformation of gradients alone", got=got, fix=fix) from error
             moves = [None if g is None else updates[name] for g, name in zip(gradients, self._names, strict=True)]
             new = [v if move is None else (v + move).astype(v.dtype) for v, move in zip(values, moves, strict=True)]
             kept = [jnp.asarray(x).astype(old.dtype) for x, old in zip(self._leaves(state), slots, strict=True)]

@@ -205,6 +205,16 @@ def test_a_missing_gradient_leaves_the_variable(on_jax):
     assert not np.allclose(targets[1].numpy(), START[1])
 
 
+def test_a_rule_that_asks_for_more_than_gradients_is_refused(on_jax):
+    model = nyala.Sequential([nyala.Input((3,)), nyala.layers.Dense(2)])
+    model.compile(on_jax.lbfgs(), "mse")
+    before = model.get_weights()
+    with pytest.raises(TypeError, match=r"needs a transformation of gradients alone, got one that asks for more: .*value_fn"):
+        model.fit(X, Y, verbose=0)
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_registered_function_can_be_saved(on_jax):
     @nyala.saving.register_keras_serializable("tests")
     def descent():
