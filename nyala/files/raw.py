@@ -73,19 +73,11 @@ class Watched(io.RawIOBase):
     writable = seekable = readable
 
 
-class Sparing(io.RawIOBase):
-    """A file that reads at most so many bytes at once, and raises if asked for more.
+class _Around(io.RawIOBase):
+    """Another file, to be read through what a subclass makes of `readinto`."""
 
-    Texts of any length lie in heaps, which HDF5 reads in one piece, and a few bytes can name the same long text a million times: of this file,
-    no text is longer than `most` and 4096 bytes."""
-
-    def __init__(self, file: BinaryIO, most: int, where: str) -> None:
-        self.file, self.most, self.where = file, most, where
-
-    def readinto(self, buffer: Any) -> int:
-        if len(buffer) > self.most:
-            raise ResourceLimitError(self.where, need=f"texts of at most {self.most:,} bytes in such an attribute", got="more", rule="hdf5-attribute")
-        return self.file.readinto(buffer)  # type: ignore[attr-defined]
+    def __init__(self, file: BinaryIO | _Around, where: str) -> None:
+        self.file, self.where = file, where
 
     def seek(self, offset: int, whence: int = 0) -> int:
         return self.file.seek(offset, whence)
@@ -99,13 +91,26 @@ class Sparing(io.RawIOBase):
     seekable = readable
 
 
-class Heaps(io.RawIOBase):
+class Sparing(_Around):
+    """A file that reads at most so many bytes at once, and raises if asked for more.
+
+    Texts of any length lie in heaps, which HDF5 reads in one piece, and a few bytes can name the same long text a million times: of this file,
+    no text is longer than `most` and 4096 bytes."""
+
+    def __init__(self, file: BinaryIO | _Around, most: int, where: str) -> None:
+        super().__init__(file, where)
+        self.most = most
+
+    def readinto(self, buffer: Any) -> int:
+        if len(buffer) > self.most:
+            raise ResourceLimitError(self.where, need=f"texts of at most {self.most:,} bytes in such an attribute", got="more", rule="hdf5-attribute")
+        return self.file.readinto(buffer)  # type: ignore[attr-defined]
+
+
+class Heaps(_Around):
     """An HDF5 file whose heaps of texts are looked at when they are first read: in a damaged one the library goes round for ever."""
 
     MARK, HEAD, MOST = b"GCOL\1\0\0\0", 16, 1 << 16  # how a heap begins; bytes before each text; texts, as their numbers have two bytes
-
-    def __init__(self, file: BinaryIO, where: str) -> None:
-        self.file, self.where = file, where
 
     def readinto(self, buffer: Any) -> int:
         place = self.file.tell()
@@ -132,14 +137,3 @@ class Heaps(io.RawIOBase):
             if place > size:
                 break
         raise CorruptFileError(self.where, need="texts within their heap", got=f"others in the heap at byte {start:,}", rule="hdf5-damaged")
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self.file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self.file.tell()
-
-    def readable(self) -> bool:
-        return True
-
-    seekable = readable

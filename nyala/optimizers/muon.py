@@ -70,7 +70,10 @@ class Muon(Optimizer):
 
     slot_order = (("momentum", "velocity"),)
 
-    reads_names = True
+    @property
+    def reads_names(self) -> bool:
+        """True: names of variables say what Adam takes."""
+        return True
 
     @common_arguments
     def __init__(
