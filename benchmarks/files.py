@@ -5,7 +5,8 @@
 
 Every figure comes from a process of its own: the model is made, put on its engine and called once; then the call that is measured is made once, and
 for the most memory that was resident during it what was resident before is taken off. After loading, one row is predicted, so that weights that
-are moved to the engine when they are first used count: in "and first row". Files are in the cache of the system when they are read.
+are moved to the engine when they are first used count: in "and first row". Files are written under names that are free, and are in the cache of the
+system when they are read. Before each call a GiB of memory is touched and given back, and the libraries take turns in going first.
 Where this system cannot forget its largest use of memory so far, memory is an upper bound. Start at figures.
 """
 
@@ -17,6 +18,7 @@ import ctypes
 import gc
 import importlib
 import json
+import mmap
 import os
 import pathlib
 import statistics
@@ -55,6 +57,15 @@ def first_row(model: Any, width: int) -> None:
     np.asarray(model(np.ones((1, width), "float32")))
 
 
+def warm_memory() -> None:
+    """Take a GiB and give it back: on a virtual machine pages that nobody used for long come from the host, ten times as slowly."""
+    with mmap.mmap(-1, 1 << 30) as memory:
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            memory.madvise(mmap.MADV_HUGEPAGE)  # as NumPy asks for
+        for place in range(0, len(memory), mmap.PAGESIZE):
+            memory[place] = 1
+
+
 class Peak:
     """The most memory that was resident in a block, less what was there before it: `mb`."""
 
@@ -83,11 +94,13 @@ def figures(library: str, suffix: str, action: str, path: str, width: int) -> di
         nn.models.load_model(file, compile=False) if whole else tiny.load_weights(file)
     if action == "save":
         model = model_of(nn, width, LAYERS)
+        warm_memory()
         with Peak() as peak:
             took = seconds(lambda: (model.save if whole else model.save_weights)(path))
         return {"save_s": took, "save_mb": peak.mb}
     model = model_of(nn, width, 1 if whole else LAYERS)  # what is compiled for a row is there before
     size = model.count_params() * LAYERS * 4 / 2**20 if whole else 0.0
+    warm_memory()
     with Peak() as peak:
         if whole:
             load = time.perf_counter()
@@ -104,9 +117,12 @@ def measure(suffix: str, peers: dict[str, str], rounds: int, width: int, folder:
     got: dict[str, dict[str, list[float]]] = {name: {} for name in peers}
     settings = {"NYALA_BACKEND": "jax", "KERAS_BACKEND": "jax", "CUDA_VISIBLE_DEVICES": os.environ.get("CUDA_VISIBLE_DEVICES", "")}
     for action in ("save", "load"):
-        for _ in range(rounds):
-            for name, python in peers.items():
-                arguments = [HERE / "files.py", "--child", name, suffix, action, os.path.join(folder, f"{name}{suffix}"), str(width)]
+        for turn in range(rounds):
+            for name, python in list(peers.items())[:: -1 if turn % 2 else 1]:
+                path = pathlib.Path(folder, f"{name}{suffix}")
+                if action == "save":
+                    path.unlink(missing_ok=True)  # who writes beside an old file needs memory of its own in the cache
+                arguments = [HERE / "files.py", "--child", name, suffix, action, path, str(width)]
                 try:
                     found = child(arguments, python, **settings)
                 except (RuntimeError, OSError, ValueError) as error:

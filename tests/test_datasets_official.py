@@ -269,7 +269,8 @@ def test_what_a_refusal_says():
     with raises(
         UnsafeFileError,
         "the file needs plain arrays and lists, got the name 'os.system' at byte 13.\n"
-        "  why: a pickle can run any code; only what data need is read here\n  rule: pickle-instruction",
+        "  why: a pickle can run any code; only what data need is read here\n"
+        "  fix: remove the file and load again\n  rule: pickle-instruction",
     ):
         plain_pickles.read(HOSTILE["a call"], "the file")
 

@@ -60,7 +60,7 @@ def test_paths_that_hold_no_model(tmp_path, monkeypatch):
     """File format not supported: a missing file, an empty path, another kind of file."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("hello")
-    with raises(ArgumentError, "load_model('nowhere.keras') needs a file, got nothing at that path."):
+    with raises(ArgumentError, "load_model('nowhere.keras') needs a file, got nothing at that path.\n  rule: file-missing"):
         nyala.saving.load_model("nowhere.keras")
     with raises(ArgumentError, "load_model('') needs a path, got an empty one."):
         nyala.saving.load_model("")

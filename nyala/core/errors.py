@@ -22,7 +22,11 @@ class NyalaError(Exception):
         got: what it got instead, a phrase with plain tuples and names.
         why: the reason for the need, if it is not plain.
         fix: what to do.
+
+    `rule` is the stable name of the rule that a file or config breaks; "" where there was none.
     """
+
+    rule = ""
 
     def __init__(self, where: str, *, need: str, got: str, why: str = "", fix: str = "") -> None:
         self.where, self.need, self.got, self.why, self.fix = where, need, got, why, fix
@@ -83,16 +87,31 @@ class LookupFailed(NyalaError, ValueError, KeyError):
     __str__ = Exception.__str__  # KeyError would show the repr
 
 
+def placed(error: NyalaError, place: str, rule: str) -> NyalaError:
+    """The same error, which happened while a file or config was read, with its place and a rule.
+
+    >>> print(placed(ArgumentError("Dense(units)", need="a positive integer", got="-3"), "model.keras", "config-argument"))
+    Dense(units) needs a positive integer, got -3.
+      in: model.keras
+      rule: config-argument
+    """
+    text = str(error.args[0]).partition("\n  rule: ")[0]
+    error.rule = error.rule or rule
+    error.args = (f"{text}{'' if place in text else f'{chr(10)}  in: {place}'}\n  rule: {error.rule}",)
+    return error
+
+
 # What reading a file, or a config, can raise. Each names its rule: a short stable word to search for.
 
 
 class FileError(NyalaError, ValueError):
-    """A file cannot be used. `rule` is a stable name of the rule that it breaks."""
+    """A file cannot be used. `rule` is a stable name of the rule that it breaks, `way` what to do where the error does not say it better."""
 
+    way = ""
     __str__ = Exception.__str__  # subclasses of OSError would show its own fields
 
     def __init__(self, where: str, *, need: str, got: str, why: str = "", fix: str = "", rule: str = "") -> None:
-        super().__init__(where, need=need, got=got, why=why, fix=fix)
+        super().__init__(where, need=need, got=got, why=why, fix=fix or self.way)
         self.rule = rule
         if rule:
             self.args = (f"{self.args[0]}\n  rule: {rule}",)
@@ -108,25 +127,37 @@ def _rebuild_with_rule(kind: type[FileError], where: str, need: str, got: str, w
 class CorruptFileError(FileError, OSError):
     """A file that is cut off, damaged, or of another kind than its name says."""
 
+    way = "get the file again"
+
 
 class UnsafeFileError(FileError):
     """A file that would run, read or write what it has no business with, or that grows beyond its bounds."""
+
+    way = "use a file or config as Keras, or this library, writes it"
 
 
 class UnsafeObjectError(UnsafeFileError):
     """A file that names an object that no file may name."""
 
+    way = "make that object in code, or leave it out of the config"
+
 
 class UnsafePathError(UnsafeFileError):
     """A file that points at another file or place."""
+
+    way = "put what it points at in its place yourself, if you trust it"
 
 
 class ResourceLimitError(UnsafeFileError):
     """A file that asks for more memory, depth or time than its own size warrants."""
 
+    way = "if it is meant so, make the model in code and load its weights"
+
 
 class UnknownObjectError(UnsafeObjectError, LookupFailed):
     """A file or config that names a class or function which is neither public, nor registered, nor given by the caller."""
+
+    way = "correct its name, or pass it in custom_objects"
 
 
 class WeightsMismatchError(FileError, ShapeError):

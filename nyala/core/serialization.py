@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from nyala.core import dtypes, known
-from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, NyalaError, ResourceLimitError, UnsafeObjectError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, NyalaError, ResourceLimitError, UnsafeObjectError, placed
 from nyala.core.variable import Variable
 from nyala.engines import current
 
@@ -291,19 +291,26 @@ def deserialize_keras_object(config: Any, custom_objects: Mapping[str, Any] | No
             stack.enter_context(custom_object_scope(custom_objects))
         if _shared.made is None:
             stack.enter_context(sharing_objects())
-        return revive(config, kwargs.get("position", ""))
+        return revive(config, kwargs.get("position", ""), "deserialize_keras_object(config)")
 
 
-def revive(config: Any, position: str = "") -> Any:
+def revive(config: Any, position: str = "", where: str = "a config") -> Any:
     """deserialize_keras_object for a config that stands in a position, a key of nyala.core.known.POSITIONS: only what belongs there can be named."""
+    from nyala.core.audit import looking_through
+
+    with looking_through(config, where, position):
+        return _revive(config, position)
+
+
+def _revive(config: Any, position: str = "") -> Any:
     if config is None or isinstance(config, (bool, int, float, str)):
         return config
     if isinstance(config, (list, tuple)):
-        return [revive(v, position) for v in config]
+        return [_revive(v, position) for v in config]
     if not isinstance(config, dict):
         raise ArgumentTypeError("deserialize_keras_object(config)", need="plain values", got=type(config).__name__)
     if "class_name" not in config or ("config" not in config and not str(config["class_name"]).startswith("__")):
-        return {k: revive(v, known.position_of(k) or position) for k, v in config.items()}
+        return {k: _revive(v, known.position_of(k) or position) for k, v in config.items()}
     name, inner = config["class_name"], config.get("config")
     special = _special(name, config, inner, position)
     if special is not _NOTHING:
@@ -333,7 +340,10 @@ def _from_config(kind: Any, config: Any) -> Any:
     """An object from its config; what a constructor of this library cannot use, or has no room for, is an error of this library."""
     try:
         return kind.from_config(config)
-    except NyalaError:
+    except NyalaError as error:
+        if not error.rule:
+            name = config.get("name") if isinstance(config, dict) else None
+            placed(error, f"the config of {kind.__name__!r}" + (f" named {name!r:.80}" if name else ""), "config-argument")
         raise
     except (TypeError, MemoryError, OverflowError, RecursionError) as error:
         where = f"the config of {kind.__name__!r}"
@@ -342,7 +352,8 @@ def _from_config(kind: Any, config: Any) -> Any:
             raise ResourceLimitError(where, need="an object that fits into memory", got=got, rule="weights-declared") from error
         if not str(kind.__module__).startswith("nyala."):
             raise
-        raise ArgumentTypeError(where, need="a config that its constructor takes", got=f"{str(config)[:80]} ({str(error)[:200]})") from error
+        wrong = ArgumentTypeError(where, need="a config that its constructor takes", got=f"{str(config)[:80]} ({str(error)[:200]})")
+        raise placed(wrong, where, "config-argument") from error
 
 
 def _identity(config: dict[str, Any], name: str) -> tuple:
@@ -398,13 +409,13 @@ def _special(name: Any, config: dict, inner: Any, position: str) -> Any:
         return _NOTHING
     try:
         if name == "__tuple__":
-            return tuple(revive(v, position) for v in config["items"])
+            return tuple(_revive(v, position) for v in config["items"])
         if name == "__bytes__":
             return config["value"].encode("latin-1")
         if name == "__ellipsis__":
             return ...
         if name == "__slice__":
-            return slice(*(revive(inner[k], position) for k in ("start", "stop", "step")))
+            return slice(*(_revive(inner[k], position) for k in ("start", "stop", "step")))
         if name == "__numpy__":
             return np.array(inner["value"], dtype=dtypes.numpy_dtype(dtypes.standardize_dtype(inner["dtype"])))
         if name == "__tensor__":
@@ -415,9 +426,16 @@ def _special(name: Any, config: dict, inner: Any, position: str) -> Any:
 
             return Symbolic(inner["shape"], inner["dtype"])
     except (KeyError, TypeError, AttributeError, ValueError, UnicodeError) as error:
-        raise ArgumentError(f"the config of a {name}", need="its value as it is written", got=f"{str(error)[:80]}") from error
+        where = f"the config of a {name}"
+        wrong = ArgumentError(where, need="its value as it is written", got=f"{str(error)[:80]}")
+        raise placed(wrong, where, "config-argument") from error
+    raise not_data(name)
+
+
+def not_data(name: str) -> UnsafeObjectError:
+    """The error of a value that no config may hold, by the class name that says so."""
     what = "the bytes of a lambda, which are code" if name == "__lambda__" else f"{name[:40]!r}"
-    raise UnsafeObjectError(
+    return UnsafeObjectError(
         "a config",
         need="objects that are data",
         got=what,

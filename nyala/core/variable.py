@@ -304,6 +304,13 @@ class Variable:
         value = self._scoped()
         return real_engine().to_numpy(value) if value is not None else np.array(self._host())
 
+    def borrow(self) -> np.ndarray:
+        """The value as an array to be read at once: it may be the memory of the variable itself."""
+        value = self._scoped()
+        if value is not None:
+            return real_engine().borrow(value)
+        return self._stored if self._owner is None else self._owner.borrow(self._stored)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
         return array if dtype is None else array.astype(dtype)

@@ -9,9 +9,8 @@ import numpy as np
 
 from nyala.core.config import image_data_format
 from nyala.datasets import plain_pickles
-from nyala.datasets.tables import Array, checked
-from nyala.files.errors import CorruptFileError, ResourceLimitError
-from nyala.files.hdf5 import open_regular
+from nyala.datasets.tables import Array, checked, content_of
+from nyala.files.errors import CorruptFileError
 
 CHANNELS, SIDE = 3, 32
 MAX_BYTES = 256 << 20
@@ -20,11 +19,7 @@ MAX_BYTES = 256 << 20
 def read_batch(where: str, path: pathlib.Path, labels: str, num_classes: int) -> tuple[Array, Array]:
     """Images (n, 3, 32, 32) and labels (n, 1) of a batch, read as data: see plain_pickles."""
     shown = f"{where} in {str(path)!r}"
-    with open_regular(path, shown) as file:
-        content = file.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise ResourceLimitError(shown, need=f"at most {MAX_BYTES:,} bytes", got="more", rule="dataset-size")
-    batch = plain_pickles.read(content, shown)
+    batch = plain_pickles.read(content_of(path, shown, MAX_BYTES), shown)
     batch = batch if isinstance(batch, dict) else {}
     x = checked(where, str(path), "data", batch.get("data"), (None, CHANNELS * SIDE * SIDE))
     y = batch.get(labels)

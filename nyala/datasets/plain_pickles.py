@@ -107,7 +107,7 @@ class _Machine:
     def refuse(self, what: str) -> None:
         raise UnsafeFileError(
             self.where, need="plain arrays and lists", got=f"{what} at byte {self.place:,}",
-            why="a pickle can run any code; only what data need is read here", rule="pickle-instruction",
+            why="a pickle can run any code; only what data need is read here", fix="remove the file and load again", rule="pickle-instruction",
         )  # fmt: skip
 
     def take(self, count: int) -> bytes:
@@ -237,7 +237,6 @@ class _Machine:
             self.refuse("an array that grows beyond its file")
         if any(set(map(type, row)) - {int} for row in values):
             self.refuse("a list of an array with items that are no integers")
-        array = np.empty(len(values), object)
         array = objects(values)
         array.flags.writeable = False
         return array

@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-import pathlib
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from nyala.core.errors import ArgumentError
 from nyala.datasets import plain_pickles
 from nyala.datasets.official import fetch
-from nyala.datasets.tables import Array, checked, same_length
+from nyala.datasets.tables import Array, checked, content_of, same_length
 from nyala.files import archive, json_text
 from nyala.files.errors import CorruptFileError
 from nyala.files.npz import npy_header, read_npy
 from nyala.layers.arguments import is_int
 
-MAX_BYTES = 512 << 20
+MAX_BYTES = 64 << 20  # of an array; the largest there is has 15 million
+MAX_INDEX = 16 << 20
 
 
 class Options(NamedTuple):
@@ -38,14 +40,23 @@ class Options(NamedTuple):
 
 def read_texts(path: str, where: str, *pairs: tuple[str, str]) -> list[tuple[Array, Array]]:
     """Texts (n,), each a list of integers, and labels (n,) of a .npz file, for pairs of their names."""
-    shown, arrays = f"{where} in {path!r}", {}
+    shown, names, arrays = f"{where} in {path!r}", {name for pair in pairs for name in pair}, {}
     with archive.reading(path, shown, paths=False) as members:
         for name, member in members.items():
+            if name.removesuffix(".npy") not in names:
+                continue
             content = member.bytes(MAX_BYTES)
-            _, _, dtype, start = npy_header(content, member.where)
-            arrays[name.removesuffix(".npy")] = (
-                plain_pickles.read(content[start:], member.where) if dtype.kind == "O" else read_npy(content, member.where)
-            )
+            shape, _, dtype, start = npy_header(content, member.where)
+            array = plain_pickles.read(content[start:], member.where) if dtype.kind == "O" else read_npy(content, member.where)
+            if not isinstance(array, np.ndarray) or array.shape != shape:
+                raise CorruptFileError(
+                    member.where,
+                    need=f"an array of shape {shape}, as it says",
+                    got="another",
+                    fix="remove the file and load again",
+                    rule="dataset-shape",
+                )
+            arrays[name.removesuffix(".npy")] = array
     found = []
     for texts, labels in pairs:
         x, y = (checked(where, path, name, arrays.get(name), (None,)) for name in (texts, labels))
@@ -86,7 +97,7 @@ def word_index(name: str, path: str) -> dict[str, int]:
     """The number of each word of a data set."""
     place = fetch(name, 1, path)
     where = f"{name}.get_word_index"
-    index: Any = json_text.read(pathlib.Path(place).read_bytes(), f"{where} in {place!r}")
+    index: Any = json_text.read(content_of(place, f"{where} in {place!r}", MAX_INDEX), f"{where} in {place!r}")
     if not isinstance(index, dict) or not all(type(number) is int for number in index.values()):
         raise CorruptFileError(
             where, need=f"numbers of words in {place!r}", got="other JSON", fix="remove the file and load again", rule="dataset-shape"

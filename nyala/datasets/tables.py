@@ -1,40 +1,63 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What data sets in .npz files share: arrays of a known form, and random splits that are the same everywhere. Start at arrays_of."""
+"""What data sets share: files of a bounded size, arrays of a known form, and random splits that are the same everywhere. Start at arrays_of."""
 
 from __future__ import annotations
 
+import os
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from nyala.core.errors import ArgumentError
-from nyala.files.errors import CorruptFileError
-from nyala.files.npz import read_npz
+from nyala.files import archive
+from nyala.files.errors import CorruptFileError, ResourceLimitError
+from nyala.files.hdf5 import open_regular
+from nyala.files.npz import headers, read_npy
 from nyala.layers.arguments import as_fraction, is_int
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+MAX_BYTES = 256 << 20  # of an array; the largest there is has 47 million
 Splits: TypeAlias = tuple[tuple[Array, Array], tuple[Array, Array]]
 
 
 def arrays_of(path: str, where: str, **forms: tuple[int | None, ...]) -> list[Array]:
     """The arrays of a .npz file by name, in the order of forms: their shapes, None for any number of rows.
 
-    Raises: CorruptFileError if one is missing, has another shape, or holds anything but numbers.
+    Raises: CorruptFileError if one is missing, has another shape, or holds anything but numbers; ResourceLimitError for what is far too large.
+        Shapes are looked at before anything is unpacked.
     """
-    arrays = read_npz(path, f"{where} in {path!r}")
-    return [checked(where, path, name, arrays.get(name), form).copy() for name, form in forms.items()]
+    with archive.reading(path, f"{where} in {path!r}", paths=False) as members:
+        found = {name: member for name, member in members.items() if name.removesuffix(".npy") in forms}
+        shapes = {name: shape for name, (shape, _) in headers(found).items()}
+        for name, form in forms.items():
+            check_form(where, path, name, shapes.get(name), form)
+        arrays = {name.removesuffix(".npy"): read_npy(member.bytes(MAX_BYTES), member.where) for name, member in found.items()}
+    return [arrays[name].copy() for name in forms]
+
+
+def check_form(where: str, path: str, name: str, shape: tuple[int, ...] | None, form: tuple[int | None, ...]) -> None:
+    """Raise unless an array has the form; shape is None if there is no array."""
+    if shape is None or len(shape) != len(form) or not all(n in (None, size) for n, size in zip(form, shape, strict=True)):
+        shown = "(" + ", ".join("n" if n is None else str(n) for n in form) + ("," if len(form) == 1 else "") + ")"
+        got = "none" if shape is None else f"shape {shape}"
+        raise CorruptFileError(
+            where, need=f"an array {name!r} of shape {shown} in {path!r}", got=got, fix="remove the file and load again", rule="dataset-shape"
+        )
 
 
 def checked(where: str, path: str, name: str, array: Any, form: tuple[int | None, ...]) -> Array:
     """The array, if it has the form."""
-    fits = isinstance(array, np.ndarray) and array.ndim == len(form) and all(n in (None, size) for n, size in zip(form, array.shape, strict=True))
-    if not fits:
-        shown = "(" + ", ".join("n" if n is None else str(n) for n in form) + ("," if len(form) == 1 else "") + ")"
-        got = f"shape {array.shape}" if isinstance(array, np.ndarray) else "none"
-        raise CorruptFileError(
-            where, need=f"an array {name!r} of shape {shown} in {path!r}", got=got, fix="remove the file and load again", rule="dataset-shape"
-        )
+    check_form(where, path, name, array.shape if isinstance(array, np.ndarray) else None, form)
     return array
+
+
+def content_of(path: Any, where: str, max_bytes: int) -> bytes:
+    """All of a file, in memory that is no larger than it."""
+    with open_regular(path, where) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise ResourceLimitError(where, need=f"at most {max_bytes:,} bytes", got=f"{size:,}", rule="dataset-size")
+        return file.read(size)
 
 
 def same_length(where: str, path: str, *pairs: tuple[Array, Array]) -> None:

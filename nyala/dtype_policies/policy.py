@@ -124,10 +124,14 @@ def serialize(dtype_policy: DTypePolicy) -> Any:
 
 def deserialize(config: Any, custom_objects: Any = None) -> DTypePolicy:
     """The policy of a config."""
-    from nyala import dtype_policies
-    from nyala.core.serialization import get_registered_object
+    from nyala.core import known
+    from nyala.core.audit import looking_through
+    from nyala.core.serialization import custom_object_scope
 
-    name = config["class_name"]
-    own = getattr(dtype_policies, name) if name in dtype_policies.__all__ else DTypePolicy
-    kind = get_registered_object(config.get("registered_name") or name, custom_objects) or own
-    return kind.from_config(config["config"])
+    where = "dtype_policies.deserialize(config)"
+    if not isinstance(config, dict) or not {"class_name", "config"} <= set(config):
+        raise ArgumentError(where, need="a config with 'class_name' and 'config'", got=f"{config!r:.80}")
+    with custom_object_scope(custom_objects), looking_through(config, where, "dtype"):
+        old = config["class_name"] in ("Policy", "PolicyV1")  # as tf.keras called it
+        kind = DTypePolicy if old else known.find(config["class_name"], config.get("module"), config.get("registered_name"), "dtype")
+        return kind.from_config(config["config"])

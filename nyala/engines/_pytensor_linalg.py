@@ -34,11 +34,16 @@ def triangular_solve(a: Variable, b: Variable, lower: bool) -> Variable:
 
 
 def qr(x: Variable, mode: str) -> tuple[Variable, Variable]:
-    return tuple(pt.linalg.qr(x, mode="full" if mode == "complete" else "economic"))
+    rows, columns = x.type.shape[-2:]
+    if mode == "complete" and rows > columns:  # without a gradient
+        return tuple(primitive("qr", mode)(x))
+    return tuple(pt.linalg.qr(x, mode="economic"))
 
 
 def svd(x: Variable, full_matrices: bool) -> tuple[Variable, Variable, Variable]:
-    return tuple(pt.linalg.svd(x, full_matrices=full_matrices))
+    if full_matrices and x.type.shape[-1] != x.type.shape[-2]:  # without a gradient
+        return tuple(primitive("svd", full_matrices)(x))
+    return tuple(pt.linalg.svd(x, full_matrices=False))
 
 
 def eigh(x: Variable) -> tuple[Variable, Variable]:
@@ -69,7 +74,8 @@ def _of_lu(inputs: list, outputs: list, upstream: list) -> list:
     (x,), (packed, pivots), g = inputs, outputs, upstream[0]
     n, rows = x.type.shape[-1], x.type.shape[-2]
     if n != rows:
-        raise NotImplementedError(f"value_and_grad through lu needs square matrices on the engine 'pytensor', got {rows} x {n}.")
+        need, way = "square matrices on the engine 'pytensor'", "put stop_gradient around it, or factor the square part alone"
+        raise NotImplementedError(f"value_and_grad through lu needs {need}, got {rows} x {n}.\n  fix: {way}")
     below, upper = (as_variable(np.asarray(part(np.ones((n, n)), k), x.type.dtype)) for part, k in ((np.tril, -1), (np.triu, 0)))
     lower, whole = packed * below + as_variable(np.eye(n, dtype=x.type.dtype)), packed * upper
     inner = pt.matmul(lower.mT, g * below) * below + pt.matmul(g * upper, whole.mT) * upper

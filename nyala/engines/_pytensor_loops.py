@@ -105,7 +105,7 @@ class While(_Flow):
         raise NotImplementedError(
             "value_and_grad needs a loop of known length, got a while_loop.\n"
             "  why: the gradient goes through the turns backwards, and how many there will be is not known\n"
-            "  fix: use nyala.ops.scan or fori_loop with numbers as bounds, or stop_gradient in front of the loop"
+            "  fix: use nyala.ops.scan, or stop_gradient in front of the loop"
         )
 
 

@@ -19,7 +19,7 @@ from pytensor.graph.basic import Variable
 from pytensor.scalar import basic as scalars
 from pytensor.tensor.elemwise import Elemwise
 
-from nyala.engines._pytensor_primitives import Narrow, gradient, primitive, spec_engine
+from nyala.engines._pytensor_primitives import Narrow, gradient, no_gradient, primitive, spec_engine
 from nyala.engines._pytensor_values import NARROW, Traced, as_variable, dtype_of, marked, settled
 from nyala.engines.protocol import Shape
 from nyala.engines.spec import SpecTensor
@@ -371,6 +371,18 @@ def scatter(x: Variable, indices: Variable, updates: Variable, mode: str) -> Var
         return primitive("scatter", mode)(x, indices, updates)
     places = x[tuple(indices[:, i] for i in range(indices.type.shape[1]))]
     return pt.set_subtensor(places, updates) if mode == "set" else pt.inc_subtensor(places, updates)
+
+
+@gradient("scatter")
+def _of_scatter(inputs: list, outputs: list, upstream: list, mode: str) -> list:
+    """Of max and min: who is the extreme gets it, in equal shares."""
+    if mode == "multiply":
+        raise NotImplementedError(no_gradient("scatter multiply"))
+    (x, indices, updates), (y,), (g,) = inputs, outputs, upstream
+    at = tuple(indices[:, i] for i in range(indices.type.shape[1]))
+    kept, taken = pt.cast(pt.eq(x, y), g.type.dtype), pt.cast(pt.eq(updates, y[at]), g.type.dtype)
+    share = g / pt.inc_subtensor(kept[at], taken)
+    return [kept * share, None, taken * share[at]]
 
 
 def dynamic_slice(x: Variable, starts: Sequence[Any], sizes: Shape) -> Variable:

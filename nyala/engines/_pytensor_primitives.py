@@ -65,6 +65,11 @@ _ORDER: dict[str, Callable] = {  # where settings do not follow the tensors
 }
 
 
+def no_gradient(what: str) -> str:
+    """What an operation without a gradient says."""
+    return f"value_and_grad needs a gradient of {what!r}, which the engine 'pytensor' has not.\n  fix: {_WAY_OUT}"
+
+
 def gradient(name: str) -> Callable[[Callable], Callable]:
     """Register the gradient of a primitive."""
 
@@ -120,7 +125,7 @@ class Primitive(Op):
             return [DisconnectedType()() for _ in inputs]
         if self.name not in RULES:
             what = " ".join([self.name, *(setting for setting in self.settings if isinstance(setting, str))])
-            raise NotImplementedError(f"value_and_grad needs a gradient of {what!r}, which the engine 'pytensor' has not.\n  fix: {_WAY_OUT}")
+            raise NotImplementedError(no_gradient(what))
         arrived = [
             y.zeros_like() if isinstance(u.type, DisconnectedType) else settled(u, y.type.shape) for u, y in zip(upstream, outputs, strict=True)
         ]

@@ -13,7 +13,7 @@ from __future__ import annotations
 # pyright: reportIncompatibleMethodOverride=false, reportIndexIssue=false, reportMissingImports=false, reportMissingModuleSource=false
 # pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false, reportPrivateImportUsage=false, reportReturnType=false
 import functools
-import importlib
+import importlib.util
 import itertools
 import os
 import sys
@@ -42,6 +42,11 @@ LINKERS = ("numpy", "c", "numba", "jax")
 FOLDED = 2**16  # constants of at most so many elements are computed ahead
 SMALL = 64  # bytes of constants that are compared by value
 SLOW = 10.0  # seconds after which a note says what takes so long
+UNSUITED = [  # rewrites of PyTensor's
+    "BlasOpt",  # products by a BLAS that it does not find when it comes from a wheel; NumPy always has one
+    "symbolic_op_recognition",  # finds softmax and the like, which C has not and Numba then compiles in the first call
+]
+QUICK = "-O1 -g0"  # for C compilers, which otherwise take most of their time for what a step does not feel; flags of the user's come after
 
 _noted = False
 
@@ -52,6 +57,12 @@ def linker() -> str:
     wanted = os.environ.get("NYALA_PYTENSOR_LINKER") or "numpy"
     if wanted not in LINKERS:
         raise ValueError(f"NYALA_PYTENSOR_LINKER needs one of {', '.join(LINKERS)}, got {wanted!r}.\n  fix: leave it out for 'numpy'")
+    missing = {
+        "c": not pytensor.config.cxx and ("a C++ compiler", "install g++ or clang++, or name one in PYTENSOR_FLAGS=cxx=..."),
+        "numba": importlib.util.find_spec("numba") is None and ("the package 'numba'", "pip install numba"),
+    }.get(wanted)
+    if missing:
+        raise ImportError(f"NYALA_PYTENSOR_LINKER={wanted} needs {missing[0]}, and finds none.\n  fix: {missing[1]}; or leave it out for 'numpy'")
     return wanted
 
 
@@ -66,32 +77,28 @@ def program(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callable
 def _by_pytensor(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callable[..., list]:
     if linker() == "jax":
         from nyala.engines import _pytensor_jax  # noqa: F401  its operations, for this linker
-    rewrites = RewriteDatabaseQuery(include=["fast_run"] if linker() != "jax" else ["fast_run", "jax"], exclude=_UNSUITED[linker()])
     start = time.perf_counter()
-    mode = Mode(linker="cvm" if linker() == "c" else linker(), optimizer=rewrites)
-    function = pytensor.function(list(inputs), list(outputs), mode=mode, on_unused_input="ignore", trust_input=True)
+    mode = Mode("cvm" if linker() == "c" else linker(), RewriteDatabaseQuery(include=["fast_run"], exclude=UNSUITED))
+    with pytensor.config.change_flags(gcc__cxxflags=f"{QUICK} {pytensor.config.gcc__cxxflags}"):
+        function = pytensor.function(list(inputs), list(outputs), mode=mode, on_unused_input="ignore", trust_input=True)
     lock, dtypes = threading.Lock(), [getattr(x.type, "dtype", None) for x in outputs]
+    compiling = [time.perf_counter() - start]  # Numba and JAX compile in the first call
 
     def run(*arrays: Any) -> list:
         with lock, np.errstate(all="ignore"):  # the memory of its results is the function's own
-            return [np.asarray(x, dtype) for x, dtype in zip(function(*arrays), dtypes, strict=True)]
+            start = time.perf_counter()
+            results = [np.asarray(x, dtype) for x, dtype in zip(function(*arrays), dtypes, strict=True)]
+            if compiling:
+                _note(compiling.pop() + time.perf_counter() - start)
+            return results
 
-    if time.perf_counter() - start > SLOW:
-        _note(time.perf_counter() - start)
     return run
-
-
-_UNSUITED = {
-    "c": [],
-    "numba": ["cxx_only", "BlasOpt", "local_careduce_fusion", "scan_save_mem_prealloc"],
-    "jax": ["cxx_only", "BlasOpt", "fusion", "inplace", "scan_save_mem_prealloc"],
-}
 
 
 def _note(seconds: float) -> None:
     """Once, on the error stream, what takes so long."""
     global _noted
-    if not _noted:
+    if seconds > SLOW and not _noted:
         _noted = True
         way = "leave NYALA_PYTENSOR_LINKER out to run on NumPy, which needs no compiler"
         print(f"note: PyTensor's linker {linker()!r} took {seconds:.0f} s to compile a function; {way}", file=sys.stderr)

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import tensorflow as tf
 from tensorflow.python.util import dispatch
 
 from nyala.core.errors import StateError
-from nyala.core.symbolic import contains_symbolic, record
+from nyala.core.symbolic import Symbolic, contains_symbolic, record
 from nyala.engines import real_engine
 
 
@@ -32,6 +33,15 @@ class _Calls(dispatch.GlobalOpDispatcher):
         return record(op, args, kwargs)
 
 
+def _refuse(value: Symbolic, dtype: Any = None, name: str | None = None, as_ref: bool = False) -> Any:
+    """The error of a symbolic tensor that is asked for values, as one upon which TensorFlow asks _Calls."""
+    try:
+        return value.__array__()
+    except StateError as error:
+        raise TypeError(str(error)) from None
+
+
 def take_calls() -> None:
     """From now on, calls of TensorFlow's functions on symbolic tensors are recorded."""
     _Calls().register()
+    tf.register_tensor_conversion_function(Symbolic, _refuse)

@@ -11,6 +11,7 @@ from __future__ import annotations
 # pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportMissingImports=false, reportMissingModuleSource=false
 import contextlib
 import functools
+import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -79,6 +80,14 @@ class _Graph:
         self.ran = True
         return rebuild(self.structure, iter(outputs))
 
+    def is_slow(self) -> bool:
+        """Whether XLA would be slower than TensorFlow's kernels: at gradients of convolutions on CPUs, some 20 times."""
+        if tf.config.list_physical_devices("GPU"):
+            return False
+        graph = self.concrete.graph.as_graph_def()
+        nodes = itertools.chain(graph.node, *(function.node_def for function in graph.library.function))
+        return any("Conv" in node.op and "Backprop" in node.op for node in nodes)
+
     def shapes(self) -> Tree:
         """The outputs as shapes and dtypes."""
         return rebuild(self.structure, (ShapeDtype(tuple(x.shape), x.dtype.name) for x in self.concrete.outputs))
@@ -119,7 +128,11 @@ class Compiled:
             raise as_index_error(error) from None
 
     def _trace(self, structure: Any, specs: list[tf.TensorSpec]) -> _Graph:
-        return _Graph(self.function, structure, specs, self.xla)
+        graph = _Graph(self.function, structure, specs, self.xla)
+        if not self.xla or not graph.is_slow():
+            return graph
+        self.xla = False
+        return _Graph(self.function, structure, specs, False)
 
     def eval_shape(self, *args: Tree) -> Tree:
         """Shapes of the outputs for these; the graph is kept for the first call."""

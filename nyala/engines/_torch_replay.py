@@ -11,25 +11,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from nyala.core import tree
 from nyala.core.variable import Variable
+from nyala.engines import current
 from nyala.engines._torch_lists import reusable
 from nyala.engines._torch_recording import recording
 
 LONGEST = 4000  # kernels: the time of longer steps is not Python's
 SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)  # nothing to do where no gradient is recorded
+NOT_OF_NUMPY = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e4m3fnuz, torch.float8_e5m2, torch.float8_e5m2fnuz)
 REFUSED = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape, torch.Tag.nondeterministic_seeded)
 
 
 def record(function: Callable, written: Sequence[Variable], only_read: Sequence[Variable], args: Any) -> Callable | None:
-    """A function that assigns to variables what `function` assigns, with args like these, and returns nothing; None if there can be none.
+    """A function that does what `function` does with args like these, and returns arrays of the host; None if there can be none.
 
     Args:
-        function: must do nothing else but assign variables.
+        function: assigns variables and returns a tree of tensors or None, and does nothing else.
         written, only_read: all variables it assigns, and those it only reads.
         args: a tree of tensors, its one argument.
     """
@@ -49,54 +52,99 @@ class Recording:
     def __init__(self, function: Callable, written: Sequence[Variable], only_read: Sequence[Variable], args: Any) -> None:
         self.written, self.variables = list(written), [*written, *only_read]
         self.kept: list[int] = []  # written variables whose tensor stays: its memory is written to
-        values = [v.stored().clone() for v in self.variables]
+        self.structure: Any = None  # of what the function returns
+        self.own: list[bool] = []  # whether each tensor that is returned may be handed out as it is
+        values = self._values()
         self.run, new = self._written_down(function, values, args)
         if not self._agrees(function, [*new, *values[len(new) :]], args):
             raise Unlike("other results than the step")
 
-    def __call__(self, args: Any) -> None:
+    def __call__(self, args: Any) -> Any:
+        """args: a tree of tensors, or of arrays of the host."""
         values: list[Any] = [v.stored() for v in self.variables]
         kept = [values[i] for i in self.kept]
         for i in self.kept:
             values[i] = None  # only its variable and one list may hold what `reusable` shall give back as it is
         for i, value in zip(self.kept, reusable(kept), strict=True):
             values[i] = value
-        for variable, value in zip(self.written, self.run(*values, *tree.flatten(args)), strict=True):
+        found = self.run(*values, *map(_lent, tree.flatten(args)))
+        for variable, value in zip(self.written, found, strict=False):
             variable._stored = value
+        if not self.own:
+            return None
+        results = found[len(self.written) :]
+        leaves = [x.numpy(force=True) if own else current().to_numpy(x) for x, own in zip(results, self.own, strict=True)]
+        return tree.pack_sequence_as(self.structure, leaves)
 
     def holds(self, function: Callable, args: Any) -> bool:
         """Whether the function still does what was recorded, with the values of now and args like those."""
         try:
-            return self._agrees(function, [v.stored() for v in self.variables], args)
+            return self._agrees(function, self._values(), args)
         except Exception:  # as in record
             return False
+
+    def _values(self) -> list[Tensor]:
+        """The values of the variables as tensors that nobody else holds, with memory of their own if anything is written."""
+        return [v.stored().clone() if self.written else v.stored().detach() for v in self.variables]
 
     def _written_down(self, function: Callable, values: list[Tensor], args: Any) -> tuple[Callable, list[Tensor]]:
         """The kernels as a function, and the values of written variables after the step, which may have written into those before."""
         with torch.no_grad(), recording.owning(), _Kernels() as kernels:
-            new = self._stepped(function, values, args)
+            found = self._stepped(function, values, args)
+        new, results, inputs = found[: len(self.written)], found[len(self.written) :], [*values, *tree.flatten(args)]
         self.kept = [i for i, (before, after) in enumerate(zip(values, new, strict=False)) if before is after]
-        return kernels.as_function([*values, *tree.flatten(args)], new), new
+        if not self.written and kernels.write_to(inputs):
+            raise Unlike("it writes into what it was given")
+        run = kernels.as_function(inputs, found)
+        shared = {_memory(x) for x in (*inputs, *run.__globals__.values()) if isinstance(x, Tensor)}
+        self.own = [_is_whole(x) and _memory(x) not in shared and [*map(_memory, results)].count(_memory(x)) == 1 for x in results]
+        return run, new
 
     def _stepped(self, function: Callable, values: Sequence[Tensor], args: Any) -> list[Tensor]:
-        """The values of written variables after a step from these values; the variables stay as they are."""
+        """The values of written variables after a step from these values, and what it returned; the variables stay as they are."""
         before = [v._stored for v in self.variables]
         try:
             for variable, value in zip(self.variables, values, strict=True):
                 variable._stored = value
-            function(args)
-            return [v._stored for v in self.written]
+            result = function(args)
+            self.structure = None if result is None else tree.map_structure(lambda _: 0, result)
+            return [*(v._stored for v in self.written), *([] if result is None else tree.flatten(result))]
         finally:
             for variable, value in zip(self.variables, before, strict=True):
                 variable._stored = value
 
     def _agrees(self, function: Callable, start: list[Tensor], args: Any) -> bool:
         """Whether step and recording make the same bits of these values, and of the batch turned round."""
-        turned = tree.map_structure(lambda leaf: torch.flip(leaf, (0,)) if isinstance(leaf, Tensor) and leaf.ndim else leaf, args)
+        turned, copy = tree.map_structure(_turned, args), Tensor.clone if self.written else Tensor.detach
         with torch.no_grad(), recording.owning():
-            expected = self._stepped(function, [x.clone() for x in start], turned)
-            got = self.run(*(x.clone() for x in start), *tree.flatten(turned))
-        return all(map(_same_bits, expected, got))
+            expected = self._stepped(function, [copy(x) for x in start], turned)
+            got = self.run(*(copy(x) for x in start), *tree.flatten(turned))
+        return len(expected) == len(got) and all(map(_same_bits, expected, got))
+
+
+def _turned(leaf: Any) -> Any:
+    """Other numbers of the same kind: the rows in reverse, or one row of the opposite or of zeros."""
+    if not isinstance(leaf, Tensor) or not leaf.ndim:
+        return leaf
+    return torch.flip(leaf, (0,)) if len(leaf) > 1 else -leaf if leaf.is_floating_point() else torch.zeros_like(leaf)
+
+
+def _lent(leaf: Any) -> Any:
+    """An array of the host as a tensor, on its own memory where PyTorch can; nothing is written there."""
+    if not isinstance(leaf, np.ndarray):
+        return leaf
+    here: Any = current()
+    plain = leaf.flags.writeable and leaf.flags.c_contiguous and leaf.dtype.isnative and leaf.dtype.kind in "fiub"
+    return torch.from_numpy(leaf) if plain and here._device.type == "cpu" else here.asarray(leaf)
+
+
+def _memory(x: Tensor) -> int:
+    return x.untyped_storage().data_ptr()
+
+
+def _is_whole(x: Tensor) -> bool:
+    """Whether x is all of its memory, in order, and of a dtype that NumPy knows."""
+    return x.is_contiguous() and x.untyped_storage().nbytes() == x.nbytes and x.dtype not in NOT_OF_NUMPY
 
 
 def _same_bits(x: Tensor, y: Tensor) -> bool:
@@ -116,13 +164,19 @@ class _Kernels(TorchDispatchMode):
         self.calls: list[tuple[Any, Any, Any, Any]] = []
 
     def __torch_dispatch__(self, kernel: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if any(tag in REFUSED for tag in kernel.tags) and not _drops_nothing(kernel, args):
+        if any(tag in REFUSED for tag in kernel.tags) and not (_drops_nothing(kernel, args) or _counts_places(kernel, args)):
             raise Unlike(f"{kernel} depends on numbers, or on a state of PyTorch's")
         if len(self.calls) > LONGEST:
             raise Unlike("too long")
         result = kernel(*args, **(kwargs or {}))
         self.calls.append((kernel, _copied(args), _copied(kwargs or {}), result))
         return result
+
+    def write_to(self, inputs: list[Any]) -> bool:
+        """Whether a kernel that writes was given memory of the inputs."""
+        memory = {_memory(x) for x in inputs if isinstance(x, Tensor)}
+        writing = [(args, list(kwargs.values())) for kernel, args, kwargs, _ in self.calls if kernel._schema.is_mutable]
+        return any(_memory(x) in memory for x in _tensors(writing))
 
     def as_function(self, inputs: list[Tensor | None], outputs: list[Tensor]) -> Callable:
         """The calls as a function of inputs that returns outputs: a line for each, each tensor dropped after its last use."""
@@ -188,6 +242,11 @@ def _drops_nothing(kernel: Any, args: Sequence[Any]) -> bool:
     """Whether this is attention without dropout, which needs no random numbers."""
     names = [argument.name for argument in kernel._schema.arguments]
     return "dropout_p" in names and dict(zip(names, args, strict=False)).get("dropout_p", 0.0) == 0.0
+
+
+def _counts_places(kernel: Any, args: Sequence[Any]) -> bool:
+    """Whether this is indexing by integers, whose result has a known shape."""
+    return kernel is torch.ops.aten.index.Tensor and all(x is None or x.dtype in (torch.int32, torch.int64) for x in args[1])
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:

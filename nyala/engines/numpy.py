@@ -100,8 +100,14 @@ class NumpyEngine(Engine):
         array = np.array(value, None if dtype is None else _dtype(dtype))
         return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
 
+    def adopt(self, array: np.ndarray, dtype: str) -> Tensor:
+        return np.asarray(array, _dtype(dtype))
+
     def to_numpy(self, x: Tensor) -> np.ndarray:
         return np.array(x)
+
+    def borrow(self, x: Tensor) -> np.ndarray:
+        return x
 
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, np.ndarray)

@@ -100,6 +100,10 @@ class Engine:
         """The values of x on the host, as a new array that the caller owns (bfloat16 as the ml_dtypes type). Waits for the device."""
         raise NotImplementedError
 
+    def borrow(self, x: Tensor) -> np.ndarray:
+        """As to_numpy, to be read at once and then dropped, and never written to: it may be the memory of the tensor itself."""
+        return self.to_numpy(x)
+
     def is_tensor(self, value: Any) -> bool:
         """Whether value is a tensor of this engine (tracers included)."""
         raise NotImplementedError
@@ -141,8 +145,8 @@ class Engine:
         return function
 
     def record(self, function: Callable, written: Sequence[Any], only_read: Sequence[Any], args: Tree) -> Callable | None:
-        """For eager engines: a function of a tree of tensors like args that assigns to variables what `function` would, at less cost; None if
-        there is none. The function must do nothing but assign the variables `written`, and read those and `only_read`.
+        """For eager engines: a function of a tree like args, of tensors or arrays, that does what `function` would, at less cost, and returns
+        arrays; None if there is none. The function must do nothing but assign the variables `written`, read those and `only_read`, and return.
 
         What is returned has a method holds(function, args): whether the function would still do the same."""
         return None

@@ -23,6 +23,7 @@ from pytensor.gradient import disconnected_grad
 from pytensor.graph.basic import Variable
 
 from nyala.engines import _pytensor_linalg, _pytensor_loops, _pytensor_ops, _pytensor_windows
+from nyala.engines._memory import keep_freed_memory
 from nyala.engines._pytensor_program import linker
 from nyala.engines._pytensor_tracing import Compiled, custom_gradient, tracing, value_and_grad
 from nyala.engines._pytensor_values import Traced, dtype_of, marked
@@ -46,6 +47,7 @@ class PyTensorEngine(NumpyEngine):
 
     def __init__(self) -> None:
         linker()  # a wrong name is an error now
+        keep_freed_memory()
 
     # Tensors and the host ---------------------------------------------------------------------------------------------------
 

@@ -165,6 +165,9 @@ class TensorFlowEngine(Engine):
             raise TypeError(f"to_numpy needs known values, got {got}.\n  fix: call it outside of compiled functions")
         return x.numpy()  # a copy
 
+    def borrow(self, x: Tensor) -> np.ndarray:
+        return np.asarray(x) if hasattr(x, "numpy") else self.to_numpy(x)
+
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, tf.Tensor)
 

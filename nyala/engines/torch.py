@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch.utils.checkpoint import checkpoint
 
+from nyala.engines import _torch_products as products
 from nyala.engines import _torch_windows as windows
 from nyala.engines import using
 from nyala.engines._memory import keep_freed_memory
@@ -191,7 +192,9 @@ class TorchEngine(Engine):
         if isinstance(value, (list, tuple)) and any(isinstance(part, torch.Tensor) for part in value):
             parts = torch.stack([self.asarray(part) for part in value])
             return parts if dtype is None else self.cast(parts, dtype)
-        array = np.array(np.asarray(value), order="C")  # a copy, which the tensor may keep
+        return self.adopt(np.array(np.asarray(value), order="C"), dtype)  # a copy, which the tensor may keep
+
+    def adopt(self, array: np.ndarray, dtype: str | None) -> Tensor:
         target = self.canonical_dtype(dtype or array.dtype.name)
         if _is_foreign(array.dtype.name):  # carried over as bits
             bits = torch.from_numpy(array.view(f"int{8 * array.itemsize}")).view(_DTYPES[array.dtype.name])
@@ -200,13 +203,16 @@ class TorchEngine(Engine):
         return bits.to(_DTYPES[target]).to(self._device)
 
     def to_numpy(self, x: Tensor) -> np.ndarray:
+        return np.array(self.borrow(x), order="C")
+
+    def borrow(self, x: Tensor) -> np.ndarray:
         name = _NAME_OF[x.dtype]
         if _is_foreign(name):
             import ml_dtypes  # only here, so that PyTorch and NumPy are enough for everybody else
 
             bits = x.detach().cpu().contiguous().view(torch.int16 if name == "bfloat16" else torch.int8)
-            return np.array(bits.numpy()).view(getattr(ml_dtypes, name))
-        return np.array(x.numpy(force=True), order="C")
+            return bits.numpy().view(getattr(ml_dtypes, name))
+        return x.numpy(force=True)
 
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, torch.Tensor)
@@ -482,7 +488,7 @@ class TorchEngine(Engine):
 
     # Contractions -----------------------------------------------------------------------------------------------------------
 
-    matmul = _bound(lambda x, y: _contract(torch.matmul, x, y))
+    matmul = _bound(lambda x, y: products.matmul(x, y) if products.suits(x, y) else _contract(torch.matmul, x, y))
     einsum = _bound(lambda equation, *operands: _contract(functools.partial(torch.einsum, equation), *operands))
 
     # Windows ----------------------------------------------------------------------------------------------------------------

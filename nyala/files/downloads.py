@@ -1,43 +1,32 @@
 # SPDX-License-Identifier: Apache-2.0
 """get_file: a file from a URL, once, whole and checked, in a folder of the user's.
 
-It is written beside its place, hashed on the way, and renamed when it is right: what has the name is whole. Start at get_file.
+What has the name is whole and right; `transfers` sees to that. Here are names, folders, and the lock that lets in one at a time. Start at get_file.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import http.client
 import os
 import pathlib
 import re
-import shutil
 import sys
-import time
-import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-from nyala.core.errors import ArgumentError, NyalaError
-from nyala.files.atomic import replacing
-from nyala.files.errors import UnsafeFileError
+from nyala.core.errors import ArgumentError
+from nyala.files.transfers import DownloadError, download
 from nyala.files.unpacking import extract as extract_archive
 from nyala.layers.arguments import as_choice
+
+__all__ = ["DownloadError", "get_file"]
 
 SCHEMES = ("https", "http", "file")
 SUFFIXES = (".tar.gz", ".tar.bz2", ".tar.xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip")
 HASHES = {32: "md5", 64: "sha256"}
-TIMEOUT = 60.0  # seconds without a byte
-CHUNK = 1 << 20
-
-
-class DownloadError(NyalaError, OSError):
-    """A file did not come, or did not come as it should."""
-
-    __str__ = Exception.__str__  # OSError would show its own fields
+MAX_NAME = 200  # bytes; names of 255 are possible, and those of parts and locks are longer
 
 
 def get_file(
@@ -55,6 +44,9 @@ def get_file(
     max_bytes: int = 64 << 30,
 ) -> str:
     """The path of a file from a URL, which is got if it is not there yet.
+
+    An interrupted download goes on where it stopped, a few times in one call and then in the next, if the server says which version of the
+    file it sends. What has come waits beside the file's place as `.<name>.<number>.part` until then; any other failure removes it.
 
     Args:
         fname: its name; by default the last part of the URL.
@@ -92,7 +84,7 @@ def get_file(
     with _locked(folder / f".{name}.lock"):
         fresh = force_download or not path.is_file() or not _matches(path, wanted, algorithm)
         if fresh:
-            _download(origin, path, wanted, algorithm, max_bytes)
+            download(origin, path, wanted, algorithm, max_bytes)
         if unpack and (fresh or not target.is_dir()):
             extract_archive(path, target, archive_format, max_bytes)
     return str(target)
@@ -105,6 +97,8 @@ def _name(fname: str | None, url_path: str, origin: str) -> str:
         what = "get_file(fname)" if fname else "get_file(origin)"
         need = "a plain name, without folders" if fname else "a URL that ends in the name of a file"
         raise ArgumentError(what, need=need, got=repr(fname or origin), fix="folders go into cache_dir and cache_subdir" if fname else "pass fname")
+    if len(name.encode(errors="replace")) > MAX_NAME:
+        raise ArgumentError("get_file(fname)", need=f"a name of at most {MAX_NAME} bytes", got=repr(name), fix="pass a shorter one")
     return name
 
 
@@ -138,78 +132,6 @@ def _matches(path: pathlib.Path, wanted: str | None, algorithm: str) -> bool:
         return True
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest() == wanted
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows http and https only, and never from https to http."""
-
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        allowed = ("https",) if req.type == "https" else ("https", "http")
-        if urllib.parse.urlsplit(newurl).scheme not in allowed:
-            raise UnsafeFileError(
-                "get_file(origin)",
-                need=f"redirections to {' or '.join(allowed)}",
-                got=f"one to {newurl!r}",
-                why=f"{req.full_url!r} is what you asked for",
-            )
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def _download(origin: str, path: pathlib.Path, wanted: str | None, algorithm: str, max_bytes: int) -> None:
-    from nyala import __version__
-
-    where = f"get_file({origin!r})"
-    print(f"Downloading data from {origin}")
-    request = urllib.request.Request(origin, headers={"User-Agent": f"nyala/{__version__}", "Accept-Encoding": "identity"})
-    try:
-        with urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT) as source, replacing(path) as file:
-            declared = source.headers.get("Content-Length")
-            size = int(declared) if declared and declared.isdigit() else None
-            room = min(max_bytes, shutil.disk_usage(path.parent).free)
-            digest = hashlib.new(algorithm, usedforsecurity=False)
-            done = _copy(where, source, file, digest, size, room)
-            if size is not None and done != size:
-                raise DownloadError(where, need=f"{size:,} bytes", got=f"{done:,}", why="the connection ended early", fix="try again")
-            if wanted is not None and digest.hexdigest() != wanted:
-                raise DownloadError(
-                    where,
-                    need=f"a file whose {algorithm} is {wanted}",
-                    got=f"one of {done:,} bytes whose {algorithm} is {digest.hexdigest()}",
-                    why="it is another file, or was damaged on the way",
-                    fix="check the URL and the hash; nothing was kept",
-                )
-    except NyalaError:
-        raise
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise DownloadError(where, need="the file", got=f"the answer {error.code} {error.reason}", fix="check the URL") from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
-        raise DownloadError(
-            where, need="the file", got=f"no answer, or half of one: {reason}", fix=f"check the connection, or put the file at {str(path)!r} yourself"
-        ) from error
-
-
-def _copy(where: str, source: Any, file: Any, digest: Any, size: int | None, room: int) -> int:
-    """Copy a stream, hashing it; returns the number of bytes."""
-    from nyala.utils.progbar import Progbar
-
-    bar = Progbar(size, unit_name="byte") if size and sys.stdout is not None and sys.stdout.isatty() else None
-    done, shown = 0, time.monotonic()
-    while (size or 0) <= room and (chunk := source.read(CHUNK)):
-        done += len(chunk)
-        if done > room:
-            break
-        digest.update(chunk)
-        file.write(chunk)
-        if bar is not None and (time.monotonic() - shown > 0.1 or done == size):
-            shown = time.monotonic()
-            bar.update(done)
-    if max(done, size or 0) > room:
-        raise DownloadError(
-            where, need=f"at most {room:,} bytes", got=f"{max(done, size or 0):,} or more", why="max_bytes, or the disk, has no room for more"
-        )
-    return done
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from nyala.core.errors import (
     UnsafeObjectError,
     UnsafePathError,
     WeightsMismatchError,
+    placed,
 )
 
 __all__ = [
@@ -39,7 +40,9 @@ def translated(where: str, need: str, rule: str) -> Iterator[None]:
     """What a reader stumbles over in a file that no library wrote so, as the error of a damaged file."""
     try:
         yield
-    except NyalaError:
+    except NyalaError as error:
+        if not isinstance(error, FileError):
+            placed(error, where, rule)
         raise
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         got = f"one that raises {type(error).__name__}: {str(error)[:200]}"

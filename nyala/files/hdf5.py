@@ -31,6 +31,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_DEPTH = 64
 MAX_OBJECTS = 250_000
 MAX_ATTRIBUTE = 64 << 20  # bytes
+MAX_ATTRIBUTES = 1000  # of one object: each is found by looking through those before it
 MAX_TEXT = 1 << 30  # bytes of all texts in an attribute
 MAX_DEFLATE = 1032  # the most that deflate can pack into one byte
 FILTERS = {1: "gzip", 2: "shuffle", 3: "fletcher32"}
@@ -353,8 +354,8 @@ class _Walk:
     def _attributes(self, handle: Any, path: str) -> dict[str, Any]:
         h5py = self.h5py
         values: dict[str, Any] = {}
-        if h5py.h5a.get_num_attrs(handle) > 10_000:
-            raise ResourceLimitError(self.where, need="at most 10,000 attributes", got=f"more at {path!r}", rule="hdf5-attributes")
+        if h5py.h5a.get_num_attrs(handle) > MAX_ATTRIBUTES:
+            raise ResourceLimitError(self.where, need=f"at most {MAX_ATTRIBUTES:,} attributes", got=f"more at {path!r}", rule="hdf5-attributes")
         for i in range(h5py.h5a.get_num_attrs(handle)):
             attribute = h5py.h5a.open(handle, index=i)
             name = attribute.name.decode("utf-8", "surrogateescape")

@@ -12,10 +12,10 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from nyala.core.audit import Finding, audit, compiling
 from nyala.core.dtypes import numpy_dtype
 from nyala.core.errors import NyalaError
 from nyala.files import archive, hdf5, json_text, keras_v3, npz, safetensors
-from nyala.files.audit import Finding, audit, compiling
 from nyala.files.errors import translated
 from nyala.files.legacy_hdf5 import json_of
 from nyala.files.loading import Stored
@@ -58,7 +58,11 @@ class Summary:
         return [self.refused, *found] if self.refused is not None else found
 
     def lines(self) -> Iterator[str]:
-        """The summary as text."""
+        """The summary as text. What a file calls its objects cannot steer a terminal: letters that are not printed come as escapes."""
+        for line in self._lines():
+            yield "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in line)
+
+    def _lines(self) -> Iterator[str]:
         yield f"{self.kind or 'unknown'}"
         for key, value in self.origin.items():
             yield f"  {key}: {value}"
@@ -101,7 +105,7 @@ def _look(filepath: Any, where: str, summary: Summary) -> None:
             sums = opened.metadata.get("sha256")
             summary.origin = {key: value for key, value in opened.metadata.items() if key != "sha256"}
             summary.origin["SHA-256 of its members"] = "right, as far as shown" if isinstance(sums, dict) else "none given"
-            _config(opened.config(), where, summary)
+            _config(opened.config(), where, summary, said=opened.metadata)
             with opened.stored() as stored:
                 _arrays(stored, summary)
     elif kind == "hdf5":

@@ -11,12 +11,8 @@ import math
 import re
 from typing import Any
 
+from nyala.core.plain import MAX_BYTES, MAX_DEPTH, MAX_DIGITS, MAX_VALUES, pointer, too_deep, too_many
 from nyala.files.errors import CorruptFileError, FileError, ResourceLimitError, UnsafeFileError
-
-MAX_BYTES = 64 << 20
-MAX_DEPTH = 200
-MAX_VALUES = 2_000_000
-MAX_DIGITS = 40
 
 # Arguments of layers, losses and metrics that may be infinite or nan; no other number may.
 NON_FINITE = frozenset({"max_value", "min_value", "mask_value", "threshold", "clip", "delta", "value", "oov_value", "baseline", "fill_value"})
@@ -65,15 +61,6 @@ def write(value: Any, indent: int | None = None) -> bytes:
     return json.dumps(value, indent=indent, ensure_ascii=True).encode()
 
 
-def pointer(path: tuple) -> str:
-    """The place of a value, as a JSON pointer.
-
-    >>> pointer(("config", "layers", 3, "a/b"))
-    '/config/layers/3/a~1b'
-    """
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path) or "/"
-
-
 def _check_marks(text: str, where: str) -> None:
     """Depth and number of values, before anything is made of them."""
     depth = deepest = count = 0
@@ -87,9 +74,9 @@ def _check_marks(text: str, where: str) -> None:
         if first != '"':
             count += 1
         if deepest > MAX_DEPTH:
-            raise ResourceLimitError(where, need=f"JSON at most {MAX_DEPTH} levels deep", got="more", rule="json-depth")
+            raise too_deep(where)
         if count > MAX_VALUES:
-            raise ResourceLimitError(where, need=f"JSON of at most {MAX_VALUES:,} values", got="more", rule="json-values")
+            raise too_many(where)
 
 
 def _object(pairs: list[tuple[str, Any]], where: str) -> dict[str, Any]:

@@ -19,16 +19,21 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-from nyala.core.errors import ArgumentTypeError, NyalaError, StateError
+import numpy as np
+
+from nyala.core.audit import findings, looked_through, problems_of_compiling
+from nyala.core.errors import ArgumentTypeError, NyalaError, StateError, placed
 from nyala.core.serialization import revive, serialize_keras_object, sharing_objects, without_compiling
 from nyala.core.variable import Plan as Blank
 from nyala.files import archive, hdf5, json_text
 from nyala.files.atomic import replacing_folder
-from nyala.files.audit import findings, problems_of_compiling
 from nyala.files.errors import CorruptFileError, FileError, ResourceLimitError, UnsafePathError
-from nyala.files.loading import Plan, Report, Stored, check_backed, named, plan
+from nyala.files.legacy_training import compile_as, training_of
+from nyala.files.loading import Plan, Report, Source, Stored, check_backed, is_number, named, plan
 from nyala.files.places import Place, places
 from nyala.files.stores import check_sum, stored_in, write_tree
+from nyala.legacy import modernize
+from nyala.legacy.era import Era
 from nyala.optimizers.optimizer import Optimizer
 
 METADATA, CONFIG, WEIGHTS, ASSETS = "metadata.json", "config.json", "model.weights.h5", "assets/"
@@ -259,6 +264,11 @@ def load(source: Any, compile: bool = True, where: str = "", verify: bool = True
     where = where or ("the file" if hasattr(source, "read") else f"the file {os.fspath(source)!r}")
     with opening(source, where, verify) as opened:
         config = opened.config()
+        era = Era.of(config, str(opened.metadata.get("keras_version", ""))[:80], "tensorflow")
+        told = config.get("compile_config")
+        if era.generation < 3:  # tf.keras wrote its own configs into files of this layout
+            training = training_of({**told, "optimizer_config": told.get("optimizer")}, era, where) if compile and isinstance(told, dict) else None
+            config = modernize(config, era)
         check_config(config, where)
         with opened.stored() as stored:
             model, blank = make(config, where)
@@ -270,9 +280,22 @@ def load(source: Any, compile: bool = True, where: str = "", verify: bool = True
             with named(where):
                 planned.carry_out()
             blank.fill()
-            if compile and config.get("compile_config"):
-                compile_as_saved(model, config["compile_config"], stored, where)
+            if era.generation < 3:
+                if training and compile_as(model, training, where):
+                    load_optimizer(model, _with_rate(stored, model.optimizer), where)
+            elif compile and told:
+                compile_as_saved(model, told, stored, where)
     return model
+
+
+def _with_rate(stored: Stored, optimizer: Any) -> Stored:
+    """The state of an optimizer of tf.keras, which did not count its learning rate among it, with the one it has."""
+    held = stored.get("optimizer", {})
+    if "0" not in held:
+        return stored
+    rate = np.asarray(optimizer.learning_rate, "float32")
+    later = {str(int(key) + 1): source for key, source in held.items() if key != "0" and is_number(key)}
+    return {**stored, "optimizer": {"0": held["0"], "1": Source((), "float32", lambda: rate), **later}}
 
 
 def check_config(config: dict[str, Any], where: str) -> None:
@@ -288,7 +311,7 @@ def make(config: dict[str, Any], where: str) -> tuple[Any, Blank]:
     """A model from its config, whose weights have shapes but no memory yet, and the plan that can fill them."""
     from nyala.layers.layer import Layer
 
-    with _translated(where), Blank() as blank, sharing_objects(), without_compiling():
+    with _translated(where), Blank() as blank, sharing_objects(), without_compiling(), looked_through():
         model = revive(config)
     if not isinstance(model, Layer):
         raise CorruptFileError(where, need="a model", got=f"a {type(model).__name__}", rule="keras-config")
@@ -313,6 +336,8 @@ def _translated(where: str) -> Iterator[None]:
         yield
     except NyalaError as error:
         if isinstance(error, ValueError):
+            if not isinstance(error, FileError):
+                placed(error, where, "config-argument")
             raise
         raise _not_made(where, error) from error  # for the caller of load_model it is the file that is wrong, not an argument
     except (ValueError, OverflowError, MemoryError, RecursionError) as error:

@@ -21,8 +21,9 @@ from nyala.files.hdf5 import Group, reading, writing
 from nyala.files.keras_v3 import check_config, make
 from nyala.files.legacy_optimizers import plan_optimizer
 from nyala.files.legacy_training import compile_as, training_of
-from nyala.files.legacy_weights import Plan, attribute, check_built, pairs_of, plan_weights
+from nyala.files.legacy_weights import Plan, attribute, check_built, pairs_of, plan_weights, set_weights
 from nyala.files.loading import Source, check_backed, set_value
+from nyala.layers.preprocessing.lookup import learned_words_in_configs
 from nyala.legacy import modernize
 from nyala.legacy.era import Era
 from nyala.losses import ALIASES
@@ -85,8 +86,7 @@ def load_weights_hdf5(model: Any, path: Any, by_name: bool = False, skip_mismatc
     with reading(path, where) as root, translated(where, "a file as Keras writes it", "hdf5-model"):
         group = root.groups.get("model_weights", root)
         config = json_of(root, "model_config", where) if "model_config" in root.attributes else {}
-        plan = plan_weights(model, group, _era(config, root, group, {}), where, by_name, skip_mismatch)
-    _set(plan)
+        set_weights(model, group, _era(config, root, group, {}), where, by_name, skip_mismatch)
 
 
 def _shown(path: Any) -> str:
@@ -195,7 +195,7 @@ def _write_arrays(group: Any, names: list[str], variables: Sequence[Any]) -> Non
     _write_names(group, "weight_names", names)
     for name, variable in zip(names, variables, strict=True):
         folder, _, last = name.rpartition("/")
-        (group.group(folder) if folder else group).dataset(last, np.asarray(variable.numpy()))
+        (group.group(folder) if folder else group).dataset(last, np.asarray(variable.borrow()))
 
 
 def _distinct(names: list[str]) -> list[str]:
@@ -230,8 +230,11 @@ def _write_names(group: Any, name: str, values: list[str]) -> None:
 
 
 def stored_config(model: Any) -> dict[str, Any]:
-    """The config of a model as an .h5 file has it. Keras cannot find ops without their modules, so models with ops in their graph keep them all."""
-    entry = serialize_keras_object(model)
+    """The config of a model as an .h5 file has it, with learned vocabularies, for which there is no other place.
+
+    Keras cannot find ops without their modules, so models with ops in their graph keep them all."""
+    with learned_words_in_configs():
+        entry = serialize_keras_object(model)
     if not _has_ops(entry):
         return legacy_entry(entry)
     return {key: value for key, value in entry.items() if key not in ("compile_config", "build_config")}

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from nyala.core.errors import ArgumentError
 from nyala.files.hdf5 import Dataset, Group
-from nyala.files.legacy_weights import Plan, Stored, attribute, layer_arrays
+from nyala.files.legacy_weights import Held, Plan, Stored, attribute, layer_arrays
 from nyala.legacy.era import Era
 
 # Slots in the order in which Keras 1 and 2 wrote them.
@@ -35,24 +34,6 @@ NAMES = {
     "average_gradient": "average_gradient", "accumulator": "accumulator", "accum_grad": "accumulated_grad", "accum_var": "accumulated_delta_var",
     "accumulated_grad": "accumulated_grad", "accumulated_delta_var": "accumulated_delta_var", "u": "norm",
 }  # fmt: skip
-
-
-@dataclasses.dataclass
-class _Array:
-    """An array in the place of a dataset."""
-
-    array: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    @property
-    def size(self) -> int:
-        return self.array.size
-
-    def read(self, shape: Sequence[int] | None = None) -> np.ndarray:
-        return self.array
 
 
 def plan_optimizer(optimizer: Any, group: Group, pairs: list[tuple[Any, Stored]], era: Era, where: str) -> Plan:
@@ -105,7 +86,7 @@ def _entries(pairs: list[tuple[Any, Stored]], era: Era, where: str) -> list[_Ent
     """The stored arrays of all layers, in order. What was trained is found by sending the numbers of the arrays the way of their values."""
     entries = []
     for i, (layer, stored) in enumerate(pairs):
-        numbered = [_Array(np.full(d.shape, k, "float64")) for k, d in enumerate(stored.datasets)]
+        numbered = [Held(np.full(d.shape, k, "float64")) for k, d in enumerate(stored.datasets)]
         weights, arrays = layer_arrays(layer, Stored(stored.name, stored.weight_names, numbered), era, where)  # type: ignore[arg-type]
         trained = {int(k) for weight, array in zip(weights, arrays, strict=True) if weight.trainable for k in np.unique(array)}
         entries += [_Entry(i, k, name, d.shape, k in trained) for k, (name, d) in enumerate(zip(stored.weight_names, stored.datasets, strict=True))]
@@ -161,7 +142,7 @@ def _through_layers(optimizer: Any, slot: str, arrays: dict, pairs: list[tuple[A
     for i, (layer, stored) in enumerate(pairs):
         if not any(place[0] == i for place in arrays):
             continue
-        held = [_Array(arrays.get((i, k), np.broadcast_to(np.float32(0), d.shape))) for k, d in enumerate(stored.datasets)]
+        held = [Held(arrays.get((i, k), np.broadcast_to(np.float32(0), d.shape))) for k, d in enumerate(stored.datasets)]
         weights, values = layer_arrays(layer, Stored(stored.name, stored.weight_names, held), era, where)  # type: ignore[arg-type]
         for weight, value in zip(weights, values, strict=True):
             own = optimizer._slots.get(weight, {}).get(slot) if weight.trainable else None

@@ -6,7 +6,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from nyala.files.audit import problems_of_compiling
+from nyala.core.audit import problems_of_compiling
 from nyala.legacy import modernize_training
 from nyala.legacy.era import Era
 

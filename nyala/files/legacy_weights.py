@@ -8,16 +8,19 @@ Start at plan_weights.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from nyala.core.errors import ArgumentError, ShapeError, StateError
+from nyala.core.alignment import Replacing
+from nyala.core.errors import ArgumentError, ShapeError, StateError, placed
 from nyala.files.errors import CorruptFileError, ResourceLimitError
 from nyala.files.hdf5 import Dataset, Group
 from nyala.files.legacy_layouts import Arrays, converted, weights_of
+from nyala.files.loading import set_value
 from nyala.legacy.era import Era
 
 Plan = list[tuple[Any, np.ndarray]]  # weights and their new values
@@ -38,6 +41,29 @@ class Stored:
                 where, need=f"at most {limit:,} numbers for layer {self.name!r}", got=f"{sum(d.size for d in self.datasets):,}", rule="weights-size"
             )
         return [dataset.read(dataset.shape) for dataset in self.datasets]
+
+    def blank(self) -> Stored:
+        """The same with zeros of these shapes, which take no memory."""
+        zeros = [Held(np.broadcast_to(np.float32(0), dataset.shape)) for dataset in self.datasets]
+        return Stored(self.name, self.weight_names, zeros)  # type: ignore[arg-type]
+
+
+@dataclasses.dataclass
+class Held:
+    """An array in the place of a dataset."""
+
+    array: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    @property
+    def size(self) -> int:
+        return self.array.size
+
+    def read(self, shape: Sequence[int] | None = None) -> np.ndarray:
+        return self.array
 
 
 def attribute(group: Group, name: str) -> list[str] | None:
@@ -120,12 +146,34 @@ def plan_weights(model: Any, group: Group, era: Era, where: str, by_name: bool =
     Raises: StateError for a model without weights; ShapeError and ArgumentError, with the first difference, for one that does not fit.
     """
     plan: Plan = []
-    for layer, stored in pairs_of(model, group, era, where, by_name):
-        plan += _plan_layer(layer, stored, era, where, skip_mismatch)
-    top = group.groups.get("top_level_model_weights")
-    if top is not None:
-        plan += _plan_top(model, _named(group, "top_level_model_weights", where), where)
+    for stored, planned in _parts(model, group, era, where, by_name, skip_mismatch):
+        plan += planned(stored)
     return plan
+
+
+def set_weights(model: Any, group: Group, era: Era, where: str, by_name: bool = False, skip_mismatch: bool = False) -> None:
+    """As plan_weights, and set them: all is compared and checked before the first, then the arrays of one layer are read at a time."""
+    fitting = []
+    for stored, planned in _parts(model, group, era, where, by_name, skip_mismatch):
+        if planned(stored.blank()):
+            fitting.append((stored, planned))
+            for dataset in stored.datasets:
+                dataset.check()
+    replacing = Replacing()
+    for stored, planned in fitting:
+        for weight, array in planned(stored):
+            set_value(weight, array, replacing)
+
+
+def _parts(model: Any, group: Group, era: Era, where: str, by_name: bool, skip_mismatch: bool) -> list[tuple[Stored, Callable[[Stored], Plan]]]:
+    """What the file has of each layer, and of the model itself, each with the function that makes a plan of it."""
+    parts: list[tuple[Stored, Callable[[Stored], Plan]]] = [
+        (stored, functools.partial(_plan_layer, layer, era=era, where=where, skip_mismatch=skip_mismatch))
+        for layer, stored in pairs_of(model, group, era, where, by_name)
+    ]
+    if "top_level_model_weights" in group.groups:
+        parts.append((_named(group, "top_level_model_weights", where), functools.partial(_plan_top, model, where=where)))
+    return parts
 
 
 def pairs_of(model: Any, group: Group, era: Era, where: str, by_name: bool = False) -> list[tuple[Any, Stored]]:
@@ -144,7 +192,7 @@ def pairs_of(model: Any, group: Group, era: Era, where: str, by_name: bool = Fal
     named = {layer.name: layer for layer in _inner(own) if layer.weights} | {layer.name: layer for layer in own}
     pairs = [(named[stored.name], stored) for stored in layers if stored.name in named]
     if not pairs:
-        warnings.warn(f"{where}: no layer of the model has a name that is in the file, so nothing was loaded", stacklevel=5)
+        warnings.warn(f"{where}: no layer of the model has a name that is in the file, so nothing was loaded", stacklevel=6)
     return pairs
 
 
@@ -181,13 +229,14 @@ def _pairs(own: list[Any], layers: list[Stored], where: str) -> list[tuple[Any, 
         i = next((i for i, (a, b) in enumerate(zip(own, layers, strict=False)) if not _similar(a, b)), min(len(own), len(layers)))
         ours = f"{own[i].name!r} with shapes {[w.shape for w in weights_of(own[i])]}" if i < len(own) else "none left"
         theirs = f"{layers[i].name!r} with shapes {[d.shape for d in layers[i].datasets]}" if i < len(layers) else "none left"
-        raise ArgumentError(
+        misfit = ArgumentError(
             where,
             need=f"{len(own)} layers with weights, as the model has",
             got=f"{len(layers)} in the file",
             why=f"they differ first at layer {i}: the model has {ours}, the file {theirs}",
             fix="by_name=True loads the layers whose names agree",
         )
+        raise placed(misfit, where, "weights-mismatch")
     return list(zip(own, layers, strict=True))
 
 
@@ -201,7 +250,7 @@ def _plan_layer(layer: Any, stored: Stored, era: Era, where: str, skip_mismatch:
     if misfit is None:
         return list(zip(weights, arrays, strict=True))
     if not skip_mismatch:
-        raise misfit
+        raise placed(misfit, where, "weights-mismatch")
     warnings.warn(f"{where}: layer {layer.name!r} was skipped, its weights do not fit ({misfit.got})", stacklevel=5)
     return []
 
@@ -276,7 +325,7 @@ def _plan_top(model: Any, stored: Stored, where: str) -> Plan:
     arrays = stored.read(2 * sum(w.size for w in weights) + 1024, where)
     misfit = _misfit(model, stored, weights, arrays, where)
     if misfit is not None:
-        raise misfit
+        raise placed(misfit, where, "weights-mismatch")
     return list(zip(weights, arrays, strict=True))
 
 
@@ -289,7 +338,8 @@ def _numbered_pairs(own: list[Any], layers: list[Stored], where: str) -> list[tu
         pairs.append((leaf, Stored(leaf.name, [], datasets[:count])))
         datasets = datasets[count:]
     if datasets:
-        raise ArgumentError(where, need=f"arrays for the {len(pairs)} layers of the model", got=f"{len(datasets)} more")
+        misfit = ArgumentError(where, need=f"arrays for the {len(pairs)} layers of the model", got=f"{len(datasets)} more")
+        raise placed(misfit, where, "weights-mismatch")
     return pairs
 
 

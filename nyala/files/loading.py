@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from nyala.core.alignment import Replacing
 from nyala.core.dtypes import is_float, numpy_dtype
 from nyala.core.errors import NyalaError
 from nyala.core.variable import Scope, Variable, state
@@ -122,8 +123,7 @@ class Plan:
         for target, sources in self.calls:
             if _is_ours(target):  # compared already: its arrays need not be held together
                 target.load_own_variables(_View(sources))
-        for variable, source in sorted(self.variables, key=lambda pair: -pair[0].size):  # large ones first: small ones would break up their gaps
-            set_value(variable, source.read())
+        set_values((variable, source.read) for variable, source in self.variables)
         for variable, value in assigned:
             variable.assign(value)
 
@@ -133,14 +133,36 @@ def _is_ours(target: Any) -> bool:
     return type(target).load_own_variables.__module__.startswith("nyala.")
 
 
-def set_value(variable: Variable, array: np.ndarray) -> None:
-    """Give a variable an array of its shape: on the engine where it is, or on the host, until it is used on one."""
+def is_plain(target: Any, method: str) -> bool:
+    """Whether a method of an object, load_own_variables or save_own_variables, means its numbered variables and nothing else."""
+    plain = [Tracking, Optimizer, *([] if getattr(target, "lora_enabled", False) else [Adaptable])]
+    return getattr(getattr(target, method), "__func__", None) in [getattr(kind, method) for kind in plain]
+
+
+def variables_of(target: Any) -> list[Variable]:
+    """The variables that an object saves as "0", "1", ..."""
+    return target.variables if isinstance(target, Optimizer) else target._saved_variables()
+
+
+def set_values(pairs: Iterable[tuple[Variable, Callable[[], np.ndarray]]]) -> None:
+    """Give variables what is read for each, one after the other; large ones first, as small ones would break up their gaps."""
+    replacing = Replacing()
+    for variable, read in sorted(pairs, key=lambda pair: -pair[0].size):
+        set_value(variable, read(), replacing)
+
+
+def set_value(variable: Variable, array: np.ndarray, replacing: Replacing | None = None) -> None:
+    """Give a variable an array of its shape that nobody else holds: on the engine where it is, or on the host, until it is used on one."""
     array = np.asarray(array, numpy_dtype(variable._dtype))
     if state.scopes:
         variable.assign(array)
-    else:
-        array = np.ascontiguousarray(array).reshape(variable.shape)
-        variable._stored = array if variable._owner is None else variable._owner.adopt(array, variable._dtype)
+        return
+    engine = variable._owner
+    variable._stored, variable._owner = np.require(array, requirements=["C", "W"]).reshape(variable.shape), None
+    if engine is not None:  # only now, as JAX gives back the memory of an old value when it gets the next array
+        variable._stored, variable._owner = engine.adopt(variable._stored, variable._dtype), engine
+        if replacing is not None:
+            replacing.replaced(array.nbytes)
 
 
 def plan(found: list[Place], stored: Stored, where: str) -> Plan:
@@ -173,30 +195,28 @@ def _take(left: Stored, path: str) -> dict[str, Source]:
     return left.pop(other) if path and other in left else {}
 
 
+def is_number(key: str) -> bool:
+    """Whether a key is the number of an array: as it is written, in one way alone.
+
+    >>> [is_number(key) for key in ("0", "17", "00", "-1", "\u0661", "9" * 5000)]
+    [True, True, False, False, False, False]
+    """
+    return len(key) < 10 and key.isascii() and key.isdecimal() and (key == "0" or key[0] != "0")
+
+
 def _plan_one(made: Plan, path: str, target: Any, sources: dict[str, Source]) -> None:
     shown = path or "the model itself"
-    kind = type(target)
-    plain = [Tracking.load_own_variables, Optimizer.load_own_variables]
-    if not getattr(target, "lora_enabled", False):
-        plain.append(Adaptable.load_own_variables)
-    own = kind.load_own_variables not in plain
+    own = not is_plain(target, "load_own_variables")
     if own and not _is_ours(target):
         made.calls.append((target, sources))
         made.report.loaded.append(shown)
         return
-    variables = target.variables if isinstance(target, Optimizer) else target._saved_variables()
-    if (
-        not variables
-        and sources
-        and isinstance(target, Tracking)
-        and not target.built
-        and not target._sublayers()
-        and all(map(str.isdecimal, sources))
-    ):
+    variables = variables_of(target)
+    if not variables and sources and isinstance(target, Tracking) and not target.built and not target._sublayers() and all(map(is_number, sources)):
         made.later.append((target, [sources[key] for key in sorted(sources, key=lambda key: (len(key), key))]))
         made.report.loaded.append(shown)
         return
-    beside = {key for key in sources if not key.isdecimal()}
+    beside = {key for key in sources if not is_number(key)}
     differences = False
     pairs = []
     for i, variable in enumerate(variables):
@@ -212,7 +232,7 @@ def _plan_one(made: Plan, path: str, target: Any, sources: dict[str, Source]) ->
             differences = True
         else:
             pairs.append((variable, source))
-    extra = [key for key in sources if key.isdecimal() and int(key) >= len(variables)]
+    extra = [key for key in sources if is_number(key) and int(key) >= len(variables)]
     if extra and isinstance(target, Tracking) and not target.built:
         made.report.missing.append(f"the weights of {target.name!r}, which is not built yet: call the model once, or build(input_shape)")
     elif extra:

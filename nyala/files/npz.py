@@ -6,18 +6,20 @@ Start at read_npz and write_npz.
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 from typing import Any
 
 import numpy as np
 
+from nyala.core.alignment import aligned
 from nyala.core.dtypes import numpy_dtype
 from nyala.files import archive
 from nyala.files.atomic import replacing
 from nyala.files.errors import CorruptFileError, WeightsMismatchError
 from nyala.files.hdf5 import BEYOND_NUMPY
-from nyala.files.loading import set_value
+from nyala.files.loading import set_values
 
 MAX_HEADER = 70_000  # bytes of an .npy file in which its header is
 
@@ -74,7 +76,7 @@ def save_npz(model: Any, path: Any) -> None:
     """Write the weights of a model, in order, as arrays named "<number>:<path>:<dtype>"."""
     arrays = {}
     for i, weight in enumerate(model.weights):
-        array = weight.numpy()
+        array = np.asarray(weight.borrow())
         arrays[f"{i}:{weight.path}:{weight._dtype}"] = array.view(f"uint{8 * array.dtype.itemsize}") if weight._dtype in BEYOND_NUMPY else array
     write_npz(path, arrays)
 
@@ -103,8 +105,8 @@ def load_npz(model: Any, source: Any, skip_mismatch: bool, where: str) -> None:
             shape, stored_as = found[name]
             if shape == weight.shape and (dtype not in BEYOND_NUMPY or stored_as.itemsize == numpy_dtype(dtype).itemsize):
                 member = members[f"{name}.npy"] if f"{name}.npy" in members else members[name]
-                array = read_npy(member.bytes(member.size), member.where)
-                plan.append((weight, array.view(numpy_dtype(dtype)) if dtype in BEYOND_NUMPY else array))
+                member.chunks(member.size, lambda chunk: None)  # read once for its checksum
+                plan.append((weight, functools.partial(_read, member, numpy_dtype(dtype) if dtype in BEYOND_NUMPY else None)))
             elif not skip_mismatch:
                 raise WeightsMismatchError(
                     where,
@@ -113,5 +115,21 @@ def load_npz(model: Any, source: Any, skip_mismatch: bool, where: str) -> None:
                     fix="no weight was changed",
                     rule="weights-mismatch",
                 )
-    for weight, array in plan:
-        set_value(weight, array)
+        set_values(plan)
+
+
+def _read(member: archive.Member, beyond: np.dtype | None) -> np.ndarray:
+    """The array of a member, which lies in memory as engines want it; beyond: what its bits mean, where NumPy has no such numbers."""
+    shape, fortran, dtype, start = _checked(npy_header(member.start(MAX_HEADER), member.where), member.size, member.where)
+    array = aligned(shape[::-1] if fortran else shape, dtype)
+    room, place = array.reshape(-1).view("uint8").data, -start
+
+    def take(chunk: bytes) -> None:
+        nonlocal place
+        values = memoryview(chunk)[max(-place, 0) :]
+        room[max(place, 0) : max(place, 0) + len(values)] = values
+        place += len(chunk)
+
+    member.chunks(member.size, take)
+    array = array.T if fortran else array
+    return array if beyond is None else array.view(beyond)

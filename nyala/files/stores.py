@@ -14,15 +14,17 @@ import re
 import stat
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from nyala.core.errors import ArgumentError
+from nyala.core.variable import Variable
 from nyala.files import hdf5, json_text
 from nyala.files.atomic import replacing, sync_folder, write_bytes
 from nyala.files.errors import CorruptFileError, UnsafePathError
-from nyala.files.loading import Source, Stored
+from nyala.files.loading import Source, Stored, is_plain, variables_of
 from nyala.files.places import Place
 from nyala.files.raw import bytes_of
 
@@ -31,8 +33,10 @@ GIGABYTE = 1 << 30
 MAX_SHARDS = 10_000
 
 
-def own_arrays(target: Any) -> dict[str, np.ndarray]:
-    """What save_own_variables of an object puts into its store."""
+def own_arrays(target: Any) -> Mapping[str, np.ndarray]:
+    """What save_own_variables of an object puts into its store: arrays to be read at once and then dropped, plain weights without a copy."""
+    if is_plain(target, "save_own_variables"):
+        return _Borrowed({str(i): variable for i, variable in enumerate(variables_of(target))})
     store: dict[str, Any] = {}
     target.save_own_variables(store)
     return {str(key): _native(np.asarray(value)) for key, value in store.items()}
@@ -42,12 +46,28 @@ def _native(array: np.ndarray) -> np.ndarray:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
+class _Borrowed(Mapping):
+    """The values of variables by name, each when it is asked for."""
+
+    def __init__(self, variables: dict[str, Variable]) -> None:
+        self._variables = variables
+
+    def __getitem__(self, key: str) -> np.ndarray:
+        return _native(np.asarray(self._variables[key].borrow()))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
 class Owned(Mapping):
     """The arrays of objects by name, "<path>/vars/<key>". They are made when they are asked for, those of one object at a time."""
 
     def __init__(self, found: list[Place]) -> None:
         self._targets = {f"{path}/{VARS}/{key}" if path else f"{VARS}/{key}": (target, key) for path, target in found for key in own_arrays(target)}
-        self._last: tuple[Any, dict[str, np.ndarray]] = None, {}
+        self._last: tuple[Any, Mapping[str, np.ndarray]] = None, {}
 
     def __getitem__(self, name: str) -> np.ndarray:
         target, key = self._targets[name]
@@ -64,16 +84,18 @@ class Owned(Mapping):
 
 
 def write_tree(root: hdf5.Writer, found: list[Place], sums: bool = False) -> None:
-    """Put the arrays of all objects into an open file; with sums, beside those of each object their SHA-256."""
-    for path, target in found:
-        group = root.group(f"{path}/{VARS}" if path else VARS)
-        group.attributes["name"] = getattr(target, "name", type(target).__name__)
-        arrays = own_arrays(target)
-        for key, array in arrays.items():
-            group.dataset(key, array)
-        if sums and arrays:
-            group.attributes["crc32"] = sum_of(arrays)
-        del arrays  # before the next ones come
+    """Put the arrays of all objects into an open file; with sums, beside those of each object their CRC-32, computed while they are written."""
+    with ThreadPoolExecutor(1) as beside:
+        for path, target in found:
+            group = root.group(f"{path}/{VARS}" if path else VARS)
+            group.attributes["name"] = getattr(target, "name", type(target).__name__)
+            arrays = own_arrays(target)
+            total = beside.submit(sum_of, arrays) if sums and arrays else None
+            for key, array in arrays.items():
+                group.dataset(key, array)
+            if total is not None:
+                group.attributes["crc32"] = total.result()
+            del arrays, total  # before the next ones come
 
 
 def sum_of(arrays: Mapping[str, np.ndarray]) -> str:
@@ -136,13 +158,13 @@ def write_shards(path: pathlib.Path, found: list[Place], max_shard_size: float) 
     _finish_earlier(path)
     limit = max_shard_size * GIGABYTE
     stem = path.name.removesuffix(".weights.json")
-    shards: list[list[tuple[str, str, str, np.ndarray]]] = [[]]
+    shards: list[list[tuple[str, str, str]]] = [[]]  # group, its name or none, else the key of an array
     sizes = [0]
     total, where_are = 0, {}
     for place, target in found:
         group = f"{place}/{VARS}" if place else VARS
         name = getattr(target, "name", type(target).__name__)
-        shards[-1].append((group, name, "", np.empty(0)))
+        shards[-1].append((group, name, ""))
         for key, array in own_arrays(target).items():
             if array.nbytes > limit:
                 raise ArgumentError(
@@ -152,13 +174,14 @@ def write_shards(path: pathlib.Path, found: list[Place], max_shard_size: float) 
             if sizes[-1] + array.nbytes > limit:
                 shards.append([])
                 sizes.append(0)
-            shards[-1].append((group, "", key, array))
+            shards[-1].append((group, "", key))
             sizes[-1] += array.nbytes
             total += array.nbytes
             names = where_are.setdefault(f"/{group}", [])
             file = f"{stem}_{len(shards) - 1:05d}.weights.h5"
             if file not in names:
                 names.append(file)
+    arrays = Owned(found)
     with contextlib.ExitStack() as stack:
         moves, sums = {}, {}
         for number, shard in enumerate(shards):
@@ -166,7 +189,7 @@ def write_shards(path: pathlib.Path, found: list[Place], max_shard_size: float) 
             beside = path.with_name(f".{file}.new")
             stack.callback(beside.unlink, missing_ok=True)
             with replacing(beside, verify=hdf5.check) as opened:
-                _write_shard(opened, shard)
+                _write_shard(opened, shard, arrays)
                 opened.seek(0)
                 sums[file] = hashlib.file_digest(opened, "sha256").hexdigest()
             moves[file] = beside.name
@@ -180,14 +203,14 @@ def write_shards(path: pathlib.Path, found: list[Place], max_shard_size: float) 
         _finish(path, index, moves)
 
 
-def _write_shard(target: Any, shard: list[tuple[str, str, str, np.ndarray]]) -> None:
+def _write_shard(target: Any, shard: list[tuple[str, str, str]], arrays: Mapping[str, np.ndarray]) -> None:
     with hdf5.writing(target) as root:
-        for group, name, key, array in shard:
+        for group, name, key in shard:
             inside = root.group(group)
             if name:
                 inside.attributes["name"] = name
             else:
-                inside.dataset(key, array)
+                inside.dataset(key, arrays[f"{group}/{key}"])
 
 
 def _note(path: pathlib.Path) -> pathlib.Path:
@@ -217,7 +240,9 @@ def reading_shards(path: pathlib.Path, where: str, verify: bool = True) -> Itera
     """The arrays that an index and its shards hold."""
     note = _note(path)
     with hdf5.open_regular(note if note.is_file() else path, where) as file:
-        index = json_text.read(file.read(json_text.MAX_BYTES + 1), where)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        index = json_text.read(file.read(min(size, json_text.MAX_BYTES + 1)), where)  # memory is taken for as many as are asked for
     shape = {"metadata": dict, "weight_map": dict}
     if not isinstance(index, dict) or any(not isinstance(index.get(key), kind) for key, kind in shape.items()):
         raise CorruptFileError(where, need="an index with 'metadata' and 'weight_map'", got=f"{str(index)[:60]}", rule="shard-index")

@@ -15,7 +15,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from nyala.core.errors import ArgumentError, StateError
+from nyala.core.errors import ArgumentError, StateError, placed
 from nyala.files import hdf5, keras_v3, npz, safetensors
 from nyala.files.errors import CorruptFileError
 from nyala.files.loading import Report, Stored, named, plan
@@ -162,5 +162,5 @@ def _start(source: Any, where: str) -> Iterator[bytes]:
             head = file.read(4096)
             file.seek(0)
     except CorruptFileError as error:
-        raise ArgumentError(where, need="a file", got="nothing at that path") from error
+        raise placed(ArgumentError(where, need="a file", got="nothing at that path"), where, "file-missing") from error
     yield head

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from nyala import dtype_policies
+from nyala.core.audit import looking_through
 from nyala.core.errors import ArgumentTypeError
 from nyala.core.scopes import remat_scope
 from nyala.core.serialization import serialize_keras_object
@@ -122,10 +123,11 @@ class Layer(Calling):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Layer:
         """Make a layer from what get_config returned."""
-        config = dict(config)
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = dtype_policies.deserialize(config["dtype"])
-        config = {k: revived(v, k) for k, v in config.items()}
+        with looking_through(config, f"{cls.__name__}.from_config(config)"):
+            config = dict(config)
+            if isinstance(config.get("dtype"), dict):
+                config["dtype"] = dtype_policies.deserialize(config["dtype"])
+            config = {k: revived(v, k) for k, v in config.items()}
         try:
             return cls(**config)
         except TypeError as error:

@@ -71,8 +71,8 @@ class Era:
 def _generation(config: dict[str, Any], version: str) -> int:
     if "node_config" in config or ("layers" in config and "class_name" not in config):
         return 0
-    if version[:1].isdigit():
-        return min(int(version.split(".")[0]), 3)
+    if first := re.match(r"[0-9]{1,3}(?![0-9])", version):
+        return min(int(first[0]), 3)
     if isinstance(config.get("config"), list):
         return 1
     return _spelled(config)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nyala.core.errors import ArgumentError, CorruptFileError, NyalaError, StructureError
+from nyala.core.errors import ArgumentError, CorruptFileError, NyalaError, StructureError, placed
 from nyala.core.serialization import custom_object_scope, deserialize_keras_object
 from nyala.legacy import tables
 from nyala.legacy.drawing import Drawing, functional_entry
@@ -33,15 +33,18 @@ def modernize(config: Mapping[str, Any], era: Era | None = None, custom_objects:
     >>> modernize(old)["config"]["layers"][0]["config"]
     {'units': 2, 'batch_input_shape': [None, 3]}
     """
+    where = "the config of a model"
     if not isinstance(config, Mapping):
-        raise ArgumentError("the config of a model", need="an object {...}", got=f"{config!r:.60}")
+        raise placed(ArgumentError(where, need="an object {...}", got=f"{config!r:.60}"), where, "keras-config")
     try:
         return _modernized(config, era or Era.of(config, custom=custom_objects))
-    except NyalaError:
+    except NyalaError as error:
+        if not error.rule:
+            placed(error, where, "keras-config")
         raise
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise CorruptFileError(
-            "the config of a model", need="one that is whole", got=f"one that raises {type(error).__name__}: {str(error)[:200]}", rule="keras-config"
+            where, need="one that is whole", got=f"one that raises {type(error).__name__}: {str(error)[:200]}", rule="keras-config"
         ) from error
 
 

@@ -90,7 +90,8 @@ def _known(kind: str, config: Config, era: Era, where: str) -> Config:
     known = known_arguments(kind)
     if known is None:
         return config
-    kept = {k: v for k, v in config.items() if k in known or k == "batch_input_shape"}
+    beside = ("batch_input_shape", "vocabulary_size") if "vocabulary" in known else ("batch_input_shape",)
+    kept = {k: v for k, v in config.items() if k in known or k in beside}
     if kind not in ("Embedding", "Hashing", "Discretization"):
         kept = {k: v for k, v in kept.items() if k not in ("input_dim", "input_length")}
     for name, value in config.items():

@@ -154,7 +154,7 @@ def reduce_values(values: Any, sample_weight: Any = None, mask: Any = None, redu
     2.5
     """
     values, weight, mask = _weighted(values, sample_weight, mask)
-    if reduction in (None, "none") or not values.shape:
+    if reduction in (None, "none") or values.ndim == 0:
         return values
     if reduction == "sum":
         return ops.sum(values)

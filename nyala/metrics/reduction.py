@@ -51,7 +51,7 @@ class Mean(Metric):
 
     def _add(self, values: Any, sample_weight: Any, mask: Any) -> None:
         values = ops.convert_to_tensor(values, self.dtype)
-        if mask is None and type(sample_weight) in (int, float) and not values.shape:  # the loss of a batch and its size
+        if mask is None and type(sample_weight) in (int, float) and values.ndim == 0:  # the loss of a batch and its size
             self.total.assign(self.total + values * sample_weight)
             self.count.assign(self.count + sample_weight)
             return

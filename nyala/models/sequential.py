@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from nyala.core import names
+from nyala.core.audit import looking_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
+from nyala.core.serialization import custom_object_scope
 from nyala.core.symbolic import Symbolic
 from nyala.layers.core.input_layer import Input, InputLayer
 from nyala.layers.layer import Layer, is_shape, shapes_of
@@ -237,10 +239,9 @@ class Sequential(Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:
-        from nyala.core.serialization import custom_object_scope
         from nyala.layers import deserialize
 
-        with custom_object_scope(custom_objects):
+        with custom_object_scope(custom_objects), looking_through(config, f"{cls.__name__}.from_config(config)"):
             model = cls(name=config.get("name"))
             for layer in config["layers"]:
                 model.add(deserialize({k: v for k, v in layer.items() if k != "build_config"}))

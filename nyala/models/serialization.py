@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nyala.core import known, tree
-from nyala.core.errors import ArgumentError, CorruptFileError, NyalaError, StructureError, UnknownObjectError
+from nyala.core.errors import ArgumentError, CorruptFileError, NyalaError, StructureError, UnknownObjectError, placed
 from nyala.core.serialization import custom_object_scope, revive, serialize_keras_object
 from nyala.core.symbolic import Function, Node, Symbolic
 from nyala.layers.layer import Layer
@@ -296,7 +296,8 @@ def model_from_json(json_string: str, custom_objects: Mapping[str, Any] | None =
         config = json.loads(json_string) if not isinstance(json_string, (str, bytes)) else json_text.read(json_string, where)
     except (TypeError, CorruptFileError) as error:
         why = error.why if isinstance(error, CorruptFileError) else error
-        raise ArgumentError(where, need="JSON text, as model.to_json() returns it", got=f"{str(json_string)[:40]!r} ({why})") from error
+        wrong = ArgumentError(where, need="JSON text, as model.to_json() returns it", got=f"{str(json_string)[:40]!r} ({why})")
+        raise placed(wrong, where, getattr(error, "rule", "json-text")) from error
     from nyala.files.keras_v3 import make_new
     from nyala.legacy import build
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,7 @@ def _call(engine: Engine, rule: Rule, leaves: list) -> Any:
     if rule.of.startswith("ops."):
         from nyala import ops  # here, because engines are below ops
 
-        return getattr(ops, rule.of[4:])(*args)
+        return attrgetter(rule.of[4:])(ops)(*args)
     return getattr(engine, rule.of)(*args)
 
 

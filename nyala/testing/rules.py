@@ -269,6 +269,15 @@ def _gradient_rules() -> Iterator[Rule]:
         call=lambda engine, x: engine.cast(engine.cast(x, "int32"), "float32"),
     )
     yield rule("ops.std", "all elements equal", "0", "as the norm of zeros", (f32(2, 2),), np.float32(0), ([0, 0],))
+    yield rule(
+        "ops.image.map_coordinates",
+        "at an element",
+        "the slope to the next one",
+        "shares are counted from floor(place), which is that element",
+        (f32(1, 2, 4, 3), np.array([[1, 2]], np.float32), 1),
+        f32(2, 4),
+        ([0, 1, 1, 0], [[2, -1]]),
+    )
 
 
 def _float_rules() -> Iterator[Rule]:

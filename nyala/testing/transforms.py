@@ -54,8 +54,12 @@ def host_and_back(engine: Engine) -> None:
             isinstance(back, np.ndarray) and str(back.dtype) == dtype and np.array_equal(back.astype(values.dtype), values),
             f"to_numpy in {dtype} gives {back!r}",
         )
+        borrowed = np.asarray(engine.borrow(x))
+        require(str(borrowed.dtype) == dtype and np.array_equal(borrowed, back), f"borrow in {dtype} gives {borrowed!r}")
         again = engine.asarray(back)
         require(engine.dtype(again) == dtype, f"asarray of a NumPy array in {dtype} gives {engine.dtype(again)}")
+        adopted = engine.adopt(np.array(back), dtype)
+        require(engine.dtype(adopted) == dtype and np.array_equal(engine.to_numpy(adopted), back), f"adopt in {dtype} gives {adopted!r}")
         if dtype not in COMPLEX:
             own = engine.dtype(engine.asarray(x, "float32"))
             require(own == "float32", f"asarray of a {dtype} tensor with dtype='float32' gives {own}")

@@ -44,7 +44,7 @@ def explain_nan(model: Any, data: Any, before: Sequence[Any] | None = None, last
         )
     if arrays is not None:
         values = [] if before is None else [convert(value, weight.dtype) for value, weight in zip(before, model.weights, strict=True)]
-        with contextlib.suppress(Exception):  # a diagnosis must not hide the problem behind another
+        with contextlib.suppress(Exception), np.errstate(all="ignore"):  # a diagnosis must not hide the problem behind another
             for look in (_in_a_layer, _in_a_loss, _in_a_gradient):
                 with Scope(model.weights if values else [], values):  # nothing that the layers assign is kept
                     if found := _first(arrays, lambda batch, look=look: look(model, batch)):

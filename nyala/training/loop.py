@@ -107,10 +107,11 @@ class Programs:
         return self.table[key]
 
     def remember(self, x: Any, key: tuple) -> None:
-        """Find the program for this key by the host array x alone from now on, if engines that compile may take it as it is."""
+        """Find the program for this key by the host array x alone from now on, if engines that compile or record may take it as it is."""
         here = current()
         program = self.table.get((here.name, *key))
-        if here.compiles and program is not None and isinstance(x, np.ndarray) and here.canonical_dtype(x.dtype.name) == x.dtype.name:
+        takes = program is not None and (here.compiles or here.records)
+        if takes and isinstance(x, np.ndarray) and here.canonical_dtype(x.dtype.name) == x.dtype.name:
             self.direct[here, x.shape, x.dtype] = program
 
 

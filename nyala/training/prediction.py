@@ -7,22 +7,22 @@ zero rows to the size of the others, and a single batch to a power of two; the r
 
 from __future__ import annotations
 
-import time
+import contextlib
+import math
 from typing import Any
 
 import numpy as np
 
 from nyala.core import tree
-from nyala.engines import current, engine
+from nyala.core.errors import ShapeError
+from nyala.engines import current
 from nyala.training.data import Alone, ArrayData, with_masks
 from nyala.training.loop import padded, signature, specs_of, to_device
-from nyala.training.recorded import is_ours
+from nyala.training.recorded import RecordedPrediction, is_ours
 
 SMALL_BYTES = 2**15
-GROUP = 16  # batches that one program runs, where a batch takes less than QUICK_SECONDS
-QUICK_SECONDS = 1e-3
-GROUP_BYTES = 2**26
-TIMED = 8  # batches, the first one apart, from which it is known how long one takes
+GROUP = 16  # batches that are predicted as one, at most
+GROUP_BYTES = 2**23  # the most that the largest tensor of such a group takes: it should stay in the caches
 
 
 def predict_arrays(model: Any, data: ArrayData) -> Any:
@@ -31,25 +31,49 @@ def predict_arrays(model: Any, data: ArrayData) -> Any:
     fills = here.compiles and not model.run_eagerly and is_row_wise(model)
     if data.steps == 1 and data.rows <= data.batch_size:
         rows = 1 << (data.rows - 1).bit_length() if fills else data.rows
-        results = _cut(joined([predict_batch(model, _filled(inputs_of(model, data.batch(slice(None))), rows))]), data.rows, rows)
+        results = _cut(joined([_predict_filled(model, inputs_of(model, data.batch(slice(None))), rows, data.rows)]), data.rows, rows)
         if rows == data.rows and not model._is_own_step("predict"):
             model._programs.remember(x, ("predict", signature((x,))))
         return results
     if not fills:
-        return joined([predict_batch(model, inputs_of(model, batch)) for batch in data.batches()])
+        return _in_turn(model, data)
+    size = data.batch_size * _batches_in_one(model, data)
+    rows, results = min(data.rows, data.steps * data.batch_size), []
+    for start in range(0, rows, size):
+        batch = inputs_of(model, data.batch(slice(start, min(start + size, rows))))
+        results.append(_predict_filled(model, batch, size, data.batch_size))
+    return _cut(joined(results), rows, len(results) * size)
+
+
+def _batches_in_one(model: Any, data: ArrayData) -> int:
+    """How many batches make one call of the compiled program: weights are read and packed once for all of them, and large products are quicker.
+    Powers of two, so that programs are few. Sizes alone decide, never time: the same rows always meet the same program."""
+    if _bytes_of_row(model, data.parts[0]) * data.batch_size * GROUP > GROUP_BYTES:
+        return 1  # such batches fill caches and cores by themselves: no gain was measured
+    count = min(GROUP, data.steps // 4)  # what fills up the last one is a fourth at most
+    return 1 << (count.bit_length() - 1) if count > 1 else 1
+
+
+def _bytes_of_row(model: Any, x: Any) -> int:
+    """Of the largest tensor between two layers, for one sample; sizes that the graph leaves open count as the longest of the input's."""
+    given = [leaf.shape[1:] for leaf in tree.flatten(x)]
+    longest = max((size for shape in given for size in shape), default=1)
+    between = [tensor.shape[1:] for layer in model._flatten_layers() for node in layer.inbound_nodes for tensor in node.output_tensors]
+    if not between:
+        return GROUP_BYTES  # not built: nothing is known
+    return 4 * max(math.prod(longest if size is None else size for size in shape) for shape in [*given, *between])
+
+
+def _in_turn(model: Any, data: ArrayData) -> Any:
+    """Predictions of batch after batch, each as it is; whether a recording still holds is looked at once."""
     results: list[Any] = []
-    done, size, began = 0, data.batch_size, 0.0
-    while done < data.steps:
-        count = GROUP if began and data.steps - done > GROUP and _is_quick(model, (x,), size) else 1
-        batch = inputs_of(model, data.batch(slice(done * size, (done + count) * size)))
-        results.append(_predict_group(model, batch, size) if count > 1 else predict_batch(model, _filled(batch, size)))
-        done += count
-        if done == 1:  # compiled by now
-            began = time.perf_counter()
-        elif done == TIMED:
-            here.block(results[-1])
-            model._programs.seconds[_timing((x,), size)] = (time.perf_counter() - began) / (TIMED - 1)
-    return _cut(joined(results), data.rows, data.steps * size)
+    full, replay = data.rows // data.batch_size, None
+    for number, batch in enumerate(data.batches()):
+        x = inputs_of(model, batch)
+        if replay is None and number < full and current().records and not model.run_eagerly:
+            replay = _recorded(model, x).ready(x)
+        results.append(predict_batch(model, x) if replay is None or number >= full else replay(x))
+    return joined(results)
 
 
 def inputs_of(model: Any, batch: tuple) -> tuple:
@@ -57,48 +81,32 @@ def inputs_of(model: Any, batch: tuple) -> tuple:
     return batch if type(batch) is Alone and model._is_own_step("predict") else batch[:1]
 
 
-def _timing(batch: tuple, size: int) -> tuple:
-    return current().name, "predict", size, *(leaf.shape[1:] for leaf in tree.flatten(batch))
-
-
-def _is_quick(model: Any, batch: tuple, size: int) -> bool:
-    """Whether batches are so quick that what a dispatch costs is worth saving, and so small that many may go at once."""
-    seconds = model._programs.seconds.get(_timing(batch, size))
-    bytes_of_group = sum(leaf.nbytes // len(leaf) for leaf in tree.flatten(batch)) * size * GROUP
-    return seconds is not None and seconds < QUICK_SECONDS and bytes_of_group < GROUP_BYTES
-
-
-def _predict_group(model: Any, batch: tuple, size: int) -> Any:
-    """Predictions for GROUP batches by one program that runs them one after the other."""
-    shapes, predict = signature(batch), with_masks(model._predict)
-
-    def run(batch: tuple) -> Any:
-        structure: list[Any] = []
-
-        def one(_: tuple, now: tuple) -> tuple[tuple, tuple]:
-            structure[:] = [predict(tree.pack_sequence_as(batch, now))]
-            return (), tuple(tree.flatten(structure[0]))
-
-        if current().abstract:
-            return predict(batch)
-        leaves = [engine.reshape(leaf, (GROUP, size, *leaf.shape[1:])) for leaf in tree.flatten(batch)]
-        _, columns = engine.scan(one, (), tuple(leaves), GROUP, False, 1)
-        joined_rows = [engine.reshape(column, (GROUP * size, *column.shape[2:])) for column in columns]
-        return tree.pack_sequence_as(structure[0], joined_rows)
-
-    program = model._programs.get(("predict", GROUP, shapes), run, [specs_of(batch)])
-    return program(to_device(batch))
-
-
 def predict_batch(model: Any, batch: tuple) -> Any:
     """Predictions for one batch, tensors. Compiled programs take small host arrays as they are; large ones are copied while the last one runs."""
     if model.run_eagerly:
         return with_masks(model._predict)(to_device(batch))
+    if current().records:
+        return _recorded(model, batch)(batch)
     shapes = signature(batch)
     chosen = None if model._programs.row_wise else shapes  # numbers of rows that were filled up are few
     program = model._programs.get(("predict", shapes), with_masks(model._predict), [specs_of(batch)], chosen)
     small = current().compiles and all(isinstance(leaf, np.ndarray) and leaf.nbytes <= SMALL_BYTES for leaf in tree.flatten(batch))
     return program(batch if small else to_device(batch))
+
+
+def _predict_filled(model: Any, batch: tuple, rows: int, size: int) -> Any:
+    """Predictions for a batch filled up to `rows`; an error tells of the shape of a batch of `size` as it was given."""
+    with contextlib.suppress(ShapeError):
+        return predict_batch(model, _filled(batch, rows))
+    return predict_batch(model, tree.map_structure(lambda leaf: leaf[:size], batch))
+
+
+def _recorded(model: Any, batch: tuple) -> RecordedPrediction:
+    """The prediction of batches like this on an engine that records."""
+    table, key = model._programs.table, (current().name, "predict", signature(batch))
+    if key not in table:
+        table[key] = RecordedPrediction(model, with_masks(model._predict))
+    return table[key]
 
 
 def joined(results: list[Any]) -> Any:

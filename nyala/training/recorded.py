@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps on engines that run eagerly, as recordings where the engine can make them. Start at RecordedStep.
+"""Steps and predictions on engines that run eagerly, as recordings where the engine can make them. Start at RecordedStep.
 
 Each epoch begins with a look whether a recording still does what the step does, so that what a callback changes in Python counts from the next
 epoch on. Only steps of known code are recorded: code of users may print, count or decide.
@@ -8,12 +8,14 @@ epoch on. Only steps of known code are recorded: code of users may print, count 
 from __future__ import annotations
 
 import math
+import operator
 import time
 from collections.abc import Callable
 from typing import Any
 
-from nyala.core import tree
+from nyala.core import config, tree
 from nyala.core.transforms import discover
+from nyala.core.variable import state
 from nyala.engines import current
 from nyala.engines.protocol import Tree
 
@@ -76,13 +78,95 @@ class RecordedStep:
         return recording
 
 
+class RecordedPrediction:
+    """Predictions for batches of one shape. Called with a batch of host arrays or tensors; returns tensors, or arrays once it is recorded.
+
+    A recording is trusted while no layer has another attribute than it had; else it is compared with the prediction anew."""
+
+    def __init__(self, model: Any, predict: Callable[[tuple], Any]) -> None:
+        self.model, self.function = model, predict
+        self.run = current().compile(predict)
+        self.left: float = FIRST_STEPS  # calls before a recording is tried; infinite if there can be none
+        self.quickest = math.nan
+        self.looks = 0  # how often a recording was made or compared
+        self.recording: Any = None
+        self.replay: Any = None  # the recording, run without recording gradients
+        self.layers: list[Any] = []
+        self.seen: list[Any] = []
+
+    def __call__(self, batch: tuple) -> Any:
+        replay = self.ready(batch)
+        if replay is not None:
+            return replay(batch)
+        from nyala.training.loop import to_device
+
+        self.left -= 1  # infinity stays
+        began = time.perf_counter()
+        result = self.run(to_device(batch))
+        self.quickest = min(time.perf_counter() - began, self.quickest)
+        return result
+
+    def ready(self, batch: tuple) -> Callable | None:
+        """The recording if it does what the prediction would do now, else None."""
+        if self.left > 0 or state.scopes:
+            return None
+        if self.replay is None or not _same(self.seen, _settings(self.layers)):
+            self._look(batch)
+        return self.replay
+
+    def _look(self, batch: tuple) -> None:
+        from nyala.training.loop import specs_of, to_device
+
+        self.looks += 1
+        found, batch = None, to_device(batch)
+        if self.looks <= KEPT and not self.quickest > QUICK_SECONDS and predicts_by_known_code(self.model):
+            if self.recording is not None and self.recording.holds(self.function, batch):
+                found = self.recording
+            else:
+                reads, written, _ = discover(self.function, specs_of(batch))
+                found = None if written else current().record(self.function, [], reads, batch)
+        self.recording, self.replay = found, None if found is None else current().compile(found)
+        self.left = math.inf if found is None else 0
+        self.layers = list(self.model._flatten_layers()) if found is not None else []
+        self.seen = _settings(self.layers)
+
+
+def _settings(layers: list[Any]) -> list[Any]:
+    """All that layers have as attributes, and what is in their lists and dicts."""
+    found = [config.floatx(), config.epsilon()]
+    for layer in layers:
+        values = layer.__dict__.values()
+        found += values
+        for value in values:
+            kind = type(value)
+            if kind is list or kind is tuple:
+                found += value
+            elif kind is dict:
+                found += value.values()
+    return found
+
+
+def _same(a: list[Any], b: list[Any]) -> bool:
+    return len(a) == len(b) and all(map(operator.is_, a, b))
+
+
 def is_ours(layer: Any) -> bool:
     """Whether the layer and the functions in it are this package's."""
     from nyala.layers.core.lambda_layer import Lambda
 
     functions = [getattr(layer, name, None) for name in ("activation", "recurrent_activation")]
-    known = all(f is None or _module(f).startswith("nyala.") for f in functions)
+    known = all(f is None or _module(f).startswith("nyala.") for f in functions) and "call" not in vars(layer)
     return type(layer).__module__.startswith("nyala.") and not isinstance(layer, Lambda) and known
+
+
+def predicts_by_known_code(model: Any) -> bool:
+    """Whether a prediction of this model runs nothing but this package's code."""
+    from nyala.training.trainer import Trainer
+
+    layers = list(model._flatten_layers())
+    operations = [type(step) for layer in layers for step in getattr(layer, "operations", ())]
+    plain = type(model).predict_step is Trainer.predict_step and "predict_step" not in vars(model)
+    return plain and all(map(is_ours, layers)) and all(_module(kind).startswith("nyala.") for kind in operations)
 
 
 def is_known(model: Any, step: Callable) -> bool:

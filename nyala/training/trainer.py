@@ -316,8 +316,8 @@ class Trainer(StateTree):
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""
         self._ensure_programs()
-        arrays = data_module.as_arrays(self._on_host(x), "x")
-        return joined([predict_batch(self, (tree.map_structure(lambda leaf: None if leaf is None else leaf[:], arrays),))])
+        arrays = data_module.as_arrays(self._on_host(x), "x", here=current())
+        return joined([predict_batch(self, (tree.map_structure(lambda leaf: leaf[:] if isinstance(leaf, data_module.LazyRows) else leaf, arrays),))])
 
 
 def _row_shapes(data: ArrayData) -> list[tuple]:

@@ -122,7 +122,9 @@ def test_own_objects_must_be_given():
     assert (config["class_name"], config["registered_name"], config["config"]) == ("Own", "Own", {"size": 3})
     with pytest.raises(LookupFailed) as info:
         deserialize_keras_object(config)
-    assert str(info.value).startswith("the config of 'Own' needs a class or function that is public, registered or given, got 'Own' from module ")
+    assert str(info.value).startswith(
+        "deserialize_keras_object(config): the config of 'Own' needs a class or function that is public, registered or given, got 'Own' from module "
+    )
     assert str(info.value).endswith(
         "\n  why: a config is data: nothing is imported because a file names it"
         "\n  fix: pass custom_objects={'Own': Own}, or put @nyala.saving.register_keras_serializable() above its definition"
@@ -157,7 +159,7 @@ def test_refusals():
     text = "a config needs plain values and objects with a method get_config(), got object.\n  fix: give object get_config and from_config"
     with raises(ArgumentTypeError, text):
         serialize_keras_object(object())
-    with raises(ArgumentTypeError, "deserialize_keras_object(config) needs plain values, got object."):
+    with raises(ArgumentTypeError, "deserialize_keras_object(config) needs plain values, got object.\n  rule: config-argument"):
         deserialize_keras_object(object())
     with raises(ArgumentError, "loss needs a config with 'class_name' and 'config', got {'a': 1}."):
         serialization.from_identifier({"a": 1}, "nyala.losses", None, "loss")

@@ -217,7 +217,7 @@ def test_what_has_no_gradient_says_so_and_gives_no_zeros(engine):
         through(lambda x: engine.scatter(x, engine.full((1, 1), 0, "int32"), engine.full((1, 3), 2.0, "float32"), "multiply"))()
 
 
-@pytest.mark.parametrize("name", ["cumprod", "max", "max_pool", "lu"])
+@pytest.mark.parametrize("name", ["cumprod", "max", "max_pool", "lu", "segment_max", "scatter_min"])
 def test_gradients_at_zeros_ties_and_pivots(engine, name):
     """Against JAX."""
     x = np.array([[0, 2, 2, 1], [3, 0, 0, 1], [1, 1, 5, 0.5], [2, 0, 1, 7]], "float32")
@@ -226,6 +226,8 @@ def test_gradients_at_zeros_ties_and_pivots(engine, name):
         "max": lambda e, x: e.max(x, (1,), False),
         "max_pool": lambda e, x: e.max_pool(e.reshape(x, (1, 4, 4, 1)), (2, 2), (2, 2), ((0, 0), (0, 0))),
         "lu": lambda e, x: e.lu(x)[0],
+        "segment_max": lambda e, x: nyala.ops.segment_max(x, np.int32([1, 0, 1, 1]), 2),
+        "scatter_min": lambda e, x: e.scatter(x[:2], e.asarray(np.int32([[0], [1], [0]])), e.subtract(x[1:], 0.75), "min"),
     }
 
     def gradient(e):
@@ -289,15 +291,57 @@ def test_a_missing_library_is_named(monkeypatch):
         engines.get_engine("pytensor")
 
 
-def test_a_model_is_trained_by_the_linker_that_was_chosen():
-    code = (
-        "import numpy as np, nyala\n"
-        "nyala.utils.set_random_seed(3)\n"
-        "model = nyala.Sequential([nyala.layers.SimpleRNN(3), nyala.layers.Dropout(0.2), nyala.layers.Dense(1)])\n"
-        "model.compile('sgd', 'mse')\n"
-        "x = np.random.default_rng(0).normal(size=(12, 4, 2)).astype('float32')\n"
-        "print(*(round(loss, 5) for loss in model.fit(x, x[:, 0, :1], epochs=2, batch_size=4, verbose=0).history['loss']))"
-    )
-    losses = [list(map(float, program(code, NYALA_BACKEND="pytensor", NYALA_PYTENSOR_LINKER=linker)[0])) for linker in ("numpy", "jax")]
-    assert len(losses[0]) == 2
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-4)
+SMALLEST = """
+import sys, numpy as np, nyala
+nyala.utils.set_random_seed(3)
+model = nyala.Sequential([nyala.Input((3,)), nyala.layers.Dense(2, "softmax")])
+model.compile("sgd", "mse")
+x = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+print(*(float(model.train_on_batch(x, x[:, :2])) for _ in range(4)), "pytensor.link.numba.dispatch" in sys.modules)
+"""
+LOOPS = """
+import sys, numpy as np, nyala
+nyala.utils.set_random_seed(3)
+model = nyala.Sequential([nyala.layers.SimpleRNN(3), nyala.layers.Dropout(0.2), nyala.layers.Dense(1)])
+model.compile("sgd", "mse")
+x = np.random.default_rng(0).normal(size=(12, 4, 2)).astype("float32")
+print(*model.fit(x, x[:, 0, :1], epochs=2, batch_size=4, verbose=0).history["loss"], "pytensor.link.numba.dispatch" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(("chosen", "code"), [("c", SMALLEST), ("numba", SMALLEST), ("jax", LOOPS)], ids=["c", "numba", "jax"])
+def test_a_model_is_trained_by_the_linker_that_was_chosen_and_by_no_other(chosen, code, tmp_path):
+    """From nothing: each compiles into a folder of its own."""
+    if chosen == "c" and not pytensor.config.cxx:
+        pytest.skip("there is no C++ compiler")
+    if chosen == "numba":
+        pytest.importorskip("numba")
+    settings = {"NYALA_BACKEND": "pytensor", "PYTENSOR_FLAGS": f"base_compiledir={tmp_path}"}
+    (expected, _), (out, complaints) = (program(code, NYALA_PYTENSOR_LINKER=linker, **settings) for linker in ("numpy", chosen))
+    assert out[-1:] == [str(chosen == "numba")], complaints
+    losses = np.float64(out[:-1])
+    assert losses[-1] < losses[0]
+    np.testing.assert_allclose(losses, np.float64(expected[:-1]), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "hidden", "said"),
+    [
+        ("c", "import pytensor; pytensor.config.cxx = ''", "needs a C++ compiler, and finds none.\n  fix: install g++ or clang++, or name one"),
+        ("numba", "import sys; sys.modules['numba'] = None", "needs the package 'numba', and finds none.\n  fix: pip install numba; or leave"),
+    ],
+)
+def test_what_a_linker_needs_and_does_not_find_is_named(chosen, hidden, said):
+    _, complaints = program(f"{hidden}\nimport nyala; nyala.ops.exp(0.0)", NYALA_BACKEND="pytensor", NYALA_PYTENSOR_LINKER=chosen)
+    assert f"ImportError: NYALA_PYTENSOR_LINKER={chosen} {said}" in complaints
+
+
+def test_a_linker_that_takes_long_is_named_once(capsys, monkeypatch):
+    from nyala.engines import _pytensor_program
+
+    monkeypatch.setattr(_pytensor_program, "_noted", False)
+    for seconds in (9.0, 17.0, 40.0):
+        _pytensor_program._note(seconds)
+    said = capsys.readouterr().err
+    assert said.startswith("note: PyTensor's linker 'numpy' took 17 s to compile a function; leave NYALA_PYTENSOR_LINKER out")
+    assert said.count("note:") == 1

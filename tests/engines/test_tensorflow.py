@@ -50,6 +50,22 @@ def test_what_xla_cannot_compile_becomes_a_plain_graph(engine):
     assert traces == [(3, 3), (3, 3), (2, 2)]  # once for XLA, once without; then without at once
 
 
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="about CPUs")
+def test_gradients_of_convolutions_are_left_to_the_kernels_for_cpus(engine):
+    x, kernel = engine.asarray(numbers(2, 5, 5, 3)), engine.asarray(numbers(3, 3, 3, 4, seed=1))
+
+    def loss(values):
+        y = engine.conv(values[0], values[1], (1, 1), ((1, 1), (1, 1)), (1, 1), 1)
+        return engine.sum(engine.multiply(y, y), (0, 1, 2, 3), False), ()
+
+    forward, both = engine.compile(lambda x, kernel: loss([x, kernel])[0]), engine.compile(lambda *values: engine.value_and_grad(loss)(values))
+    (value, _), gradients = both(x, kernel)
+    np.testing.assert_allclose(value, forward(x, kernel), rtol=1e-5)
+    for own, eager in zip(gradients, engine.value_and_grad(loss)([x, kernel])[1], strict=True):
+        np.testing.assert_allclose(own, eager, rtol=1e-4, atol=1e-4)
+    assert [graph.xla for function in (forward, both) for graph in function.graphs.values()] == [True, False]
+
+
 def test_an_index_out_of_range(engine):
     x = engine.asarray(np.float32([1.5, 2.5]))
     far = engine.asarray(np.int32([-1, 2]))
@@ -133,6 +149,8 @@ FUNCTIONS = [
     lambda x: tf.concat([x, -1 * x], axis=-1),
     lambda x: tf.reshape(x, (-1, 2)),
     lambda x: tf.reduce_sum(x, axis=1, keepdims=True),
+    tf.convert_to_tensor,
+    tf.signal.dct,
 ]
 
 

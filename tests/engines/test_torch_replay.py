@@ -14,6 +14,8 @@ torch = pytest.importorskip("torch")
 random = np.random.default_rng(5)
 X, Y = random.normal(size=(83, 12)).astype("float32"), random.integers(0, 3, 83)
 
+RANDOM_KERNEL = random.normal(size=(12, 4)).astype("float32")
+
 NETWORKS = {
     "dense": lambda: [layers.Dense(7, activation="relu", kernel_regularizer="l2")],
     "random": lambda: [layers.Dense(7, activation="gelu"), layers.Dropout(0.5), layers.GaussianNoise(0.1)],
@@ -30,7 +32,8 @@ OPTIMIZERS = {
 
 
 @pytest.fixture(autouse=True)
-def on_torch():
+def on_torch(monkeypatch):
+    monkeypatch.setattr(recorded, "QUICK_SECONDS", 60.0)  # machines under tests are slow
     with nyala.backend("torch"):
         yield
 
@@ -46,7 +49,6 @@ def made(monkeypatch):
         return recording
 
     monkeypatch.setattr(recorded.RecordedStep, "_recorded", counted)
-    monkeypatch.setattr(recorded, "QUICK_SECONDS", 60.0)
     return found
 
 
@@ -164,6 +166,118 @@ def test_functions_that_no_list_of_kernels_stands_for_are_refused(what):
 
     assert record(step, [total], [], torch.tensor([1.0, -2.0, 3.0])) is None
     np.testing.assert_array_equal(total.numpy(), np.zeros(3))
+
+
+PREDICTING = {
+    "dense": lambda x: layers.Dense(7, activation="softmax")(layers.LayerNormalization()(layers.Dense(9, activation="gelu")(x))),
+    "convolution": lambda x: layers.Flatten()(layers.MaxPooling2D(2)(layers.Conv2D(5, 3, padding="same")(layers.Reshape((4, 3, 1))(x)))),
+    "recurrent": lambda x: layers.Bidirectional(layers.LSTM(5))(layers.Reshape((4, 3))(x)),
+    "normalization": lambda x: layers.BatchNormalization()(layers.Dropout(0.5)(x)),
+    "several": lambda x: {"a": layers.Dense(2)(x), "b": [layers.Identity()(x), layers.Reshape((12, 1))(x), layers.Flatten()(x)]},
+    "bfloat16": lambda x: layers.Dense(7, activation="relu", dtype="bfloat16")(x),
+    "attention": lambda x: layers.MultiHeadAttention(2, 4)(y := layers.Embedding(9, 8)(layers.Rescaling(0.0)(x)), y),
+}
+
+
+def predictor(build=PREDICTING["dense"]):
+    nyala.utils.set_random_seed(12)
+    inputs = nyala.Input((12,))
+    return nyala.Model(inputs, build(inputs))
+
+
+def replays(model):
+    return [entry.replay is not None for key, entry in model._programs.table.items() if key[1] == "predict"]
+
+
+@pytest.mark.parametrize("network", PREDICTING)
+@pytest.mark.parametrize("rows", [1, 5])
+def test_recorded_predictions_are_the_same_bits_in_memory_of_their_own(network, rows):
+    model = predictor(PREDICTING[network])
+    x = X[:rows].copy()
+    plain = model.predict(x)
+    for _ in range(10):
+        got = model.predict(x)
+    assert replays(model) == [True]
+    before, weights = x.copy(), [w.copy() for w in model.get_weights()]
+    for a, b in zip(nyala.tree.flatten(got), nyala.tree.flatten(plain), strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape and a.flags.writeable and a.flags.c_contiguous
+        np.testing.assert_array_equal(a, b)
+        a[...] = 7
+    np.testing.assert_array_equal(x, before)
+    for a, b in zip(model.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(nyala.tree.flatten(model.predict(x)), nyala.tree.flatten(plain), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("kind", ["read only", "reversed", "float64", "big endian", "columns", "integers"])
+def test_recorded_predictions_of_any_array(kind):
+    model, x = predictor(), X[:8]
+    changed = {
+        "reversed": lambda: x[::-1], "float64": lambda: x.astype("float64"), "big endian": lambda: x.astype(">f4"),
+        "columns": lambda: np.asfortranarray(x), "integers": lambda: (100 * x).astype("int16"), "read only": x.copy,
+    }[kind]()  # fmt: skip
+    changed.flags.writeable = kind != "read only"
+    plain = model.predict(changed)
+    for _ in range(10):
+        np.testing.assert_array_equal(model.predict(changed), plain)
+    assert replays(model) == [True]
+
+
+def test_batches_that_are_predicted_in_turn_are_recorded():
+    model = predictor()
+    expected = np.concatenate([np.asarray(model(X[i : i + 5])) for i in range(0, 83, 5)])
+    for _ in range(2):
+        np.testing.assert_array_equal(model.predict(X, batch_size=5), expected)
+    assert replays(model)[0]
+
+
+@pytest.mark.parametrize("what", ["weights", "rate", "activation", "sublayer", "trainable", "scope"])
+def test_what_changes_between_predictions_counts(what):
+    model = nyala.Sequential([nyala.Input((12,)), layers.LeakyReLU(0.1), layer := layers.Dense(4), layers.Dense(3)])
+    for _ in range(10):
+        before = model.predict(X[:6])
+    assert replays(model) == [True]
+    if what == "scope":
+        kernel = layer.kernel
+        with nyala.StatelessScope([(kernel, nyala.ops.zeros(kernel.shape))]):
+            assert not np.array_equal(model.predict(X[:6]), before)
+        np.testing.assert_array_equal(model.predict(X[:6]), before)
+        return
+    if what == "weights":
+        layer.kernel.assign(layer.kernel * 2)
+    elif what == "rate":
+        model.layers[0].negative_slope = 0.7
+    elif what == "activation":
+        layer.activation = nyala.activations.tanh
+    elif what == "sublayer":
+        layer.kernel = nyala.Variable(RANDOM_KERNEL)
+    else:
+        layer.trainable = False
+    after = model.predict(X[:6])
+    assert np.array_equal(after, before) == (what == "trainable")
+    np.testing.assert_array_equal(after, np.asarray(model(X[:6])))
+    assert replays(model) == [True]
+
+
+def test_predictions_by_code_of_users_are_never_recorded():
+    calls = []
+
+    class Counting(layers.Layer):
+        def call(self, x):
+            calls.append(None)
+            return x
+
+    inputs = nyala.Input((12,))
+    patched = layers.Dense(3)
+    models = [nyala.Model(inputs, Counting()(inputs)), nyala.Model(inputs, patched(inputs))]
+    patched.call = lambda x: calls.append(None) or x
+    for model in models:
+        model.predict(X[:2])
+        before = len(calls)
+        for _ in range(12):
+            model.predict(X[:2])
+        assert len(calls) == before + 12 and replays(model) == [False]
 
 
 def test_a_recording_by_itself():

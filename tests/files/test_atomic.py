@@ -197,6 +197,24 @@ def test_verify_and_notes(tmp_path):
     assert path.read_bytes() == b"old"
 
 
+def test_large_pieces_set_out_for_the_disk_at_once(tmp_path, monkeypatch):
+    """Those alone, each where it lies; whatever becomes of the hint, the file is flushed and whole."""
+    hints, flushed, fsync = [], [], os.fsync
+    monkeypatch.setattr(os, "posix_fadvise", lambda number, *rest: (hints.append(rest), full()), raising=False)
+    monkeypatch.setattr(os, "POSIX_FADV_DONTNEED", 4, raising=False)
+    monkeypatch.setattr(os, "fsync", lambda number: (flushed.append(len(hints)), fsync(number))[1])
+    pieces = [numbers(5).tobytes(), bytes(range(256)) * 8192, b"x" * 3, b"y" * atomic.LARGE]
+    with replacing(tmp_path / "x") as file:
+        for piece in pieces:
+            file.write(piece)
+    assert (tmp_path / "x").read_bytes() == b"".join(pieces)
+    first, _, third, fourth = (len(piece) for piece in pieces)
+    assert len(hints) == 2 and sum(size for _, size, _ in hints) <= 2 * atomic.LARGE + third + fourth
+    for (place, size, begin), begins in zip(hints, (first, first + 2 * atomic.LARGE), strict=True):
+        assert size >= atomic.LARGE - 10_000 and begins - 10_000 <= place <= begins + 10_000 and begin == 4
+    assert flushed[0] == 2, "the flush comes after them"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links and permissions of POSIX")
 def test_links_and_permissions_stay(tmp_path):
     (tmp_path / "real").write_bytes(b"old")

@@ -14,9 +14,9 @@ import pytest
 
 import nyala
 from nyala.core import known
+from nyala.core.audit import audit
 from nyala.core.errors import NyalaError, StateError
 from nyala.files import archive, hdf5, json_text
-from nyala.files.audit import audit
 from nyala.saving import load_model
 from tests.files.attacks import packing
 from tests.training.tools import numbers

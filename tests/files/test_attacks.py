@@ -54,7 +54,7 @@ class Matrix:
         for door, path, folder in self.files(attack.carrier, attack.twin, attack.poison, doors_of(attack)):
             answer = self.try_(attack.id, door, path, attack.twin, folder)
             rules = attack.rules_at(door)
-            fine = answer["kind"] == "refused" and (set(answer["rules"]) & set(rules) or ("" in rules and not answer["rules"]))
+            fine = answer["kind"] == "refused" and set(answer["rules"]) & set(rules)
             fine = fine or (answer["kind"] == "loaded" and (LOADS in rules or ANY in rules))
             if not fine:
                 wrong.append(f"{answer['id']}: {answer['kind']} {answer.get('rules', '')}, not {rules}: {answer.get('text', '')[:300]}")

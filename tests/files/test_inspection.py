@@ -53,6 +53,34 @@ def test_inspect_says_why_a_file_is_refused(saved, capsys):
     assert [problem.rule for problem in inspect(path.parent / "empty").problems] == ["file-unknown"]
 
 
+def test_names_in_a_file_cannot_steer_a_terminal(saved, capsys):
+    _, path = saved
+    evil = path.with_name("evil.keras")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(evil, "w") as new:
+        config = json.loads(old.read("config.json"))
+        config["config"]["layers"][1]["config"]["name"] = "\x1b[31mred\x07\u202e\x9b"
+        config["config"]["layers"][2]["module"] = "\x1b]0;title\x07"
+        new.writestr("metadata.json", json.dumps({"keras_version": "3\x1b[2J"}))
+        new.writestr("config.json", json.dumps(config))
+        new.writestr("model.weights.h5", old.read("model.weights.h5"))
+    main(["inspect", str(evil)])
+    text = capsys.readouterr().out
+    assert "\\x1b[31mred\\x07\\u202e\\x9b" in text and "\\x1b[2J" in text
+    assert all(letter.isprintable() or letter == "\n" for letter in text)
+
+
+@pytest.mark.parametrize("version", ["3\x1b[2J", "x", "", "\u0663.1", "\u00b2", "9" * 5000, ["3"], None, 3])
+def test_a_version_that_is_none_is_no_reason(saved, version):
+    model, path = saved
+    odd = path.with_name("odd.keras")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(odd, "w") as new:
+        new.writestr("metadata.json", json.dumps({"keras_version": version}))
+        for name in ("config.json", "model.weights.h5"):
+            new.writestr(name, old.read(name))
+    assert nyala.saving.load_model(odd).count_params() == model.count_params()
+    assert not inspect(odd).problems
+
+
 @pytest.mark.parametrize("target", ["w.weights.h5", "w.npz", "w.safetensors", "m.h5", "again.keras"])
 def test_convert(saved, target, capsys):
     model, path = saved

@@ -46,10 +46,12 @@ def test_what_keras_wrote_answers_the_same_and_is_written_again(zoo, tmp_path):
         assert all(ours.read(name) == theirs.read(name) for name in kept)
 
 
-@pytest.mark.parametrize("mode", ["int", "multi_hot", "tf_idf"])
+@pytest.mark.parametrize("mode", ["int", "multi_hot", "count", "tf_idf", "one_hot"])
 @pytest.mark.parametrize("kind", ["StringLookup", "IntegerLookup", "TextVectorization"])
 def test_a_learned_vocabulary_decides_about_the_shapes_behind_it(kind, mode, tmp_path):
     """A file is read before its vocabularies are: layers behind them are built for as many tokens as the config says."""
+    if (kind, mode) == ("TextVectorization", "one_hot"):
+        pytest.skip("there is no such mode")
     if kind == "TextVectorization":
         layer = layers.TextVectorization(output_mode=mode, **({"output_sequence_length": 2} if mode == "int" else {}))
         learned = rows = np.array([["a b"], ["b c"]])
@@ -61,9 +63,11 @@ def test_a_learned_vocabulary_decides_about_the_shapes_behind_it(kind, mode, tmp
     encoded = layer(x)
     model = nyala.Model(x, layers.Embedding(8, 3)(encoded) if mode == "int" else layers.Dense(3)(encoded))
     model.set_weights([numbers(*w.shape) for w in model.get_weights()])
-    model.save(tmp_path / "m.keras")
-    again = load_model(tmp_path / "m.keras")
-    np.testing.assert_array_equal(np.asarray(again(rows)), np.asarray(model(rows)))
+    for end in ("keras", "h5"):
+        model.save(tmp_path / f"m.{end}")
+        again = load_model(tmp_path / f"m.{end}")
+        np.testing.assert_array_equal(np.asarray(again(rows)), np.asarray(model(rows)))
+        assert again.layers[1].get_vocabulary() == layer.get_vocabulary()
 
 
 def test_a_file_without_its_vocabulary_says_so_when_it_is_used(zoo):

@@ -513,7 +513,7 @@ def targets_of(name, model, x):
     random = generator(f"targets of {name}")
     outputs = model.predict_on_batch(x)
     if isinstance(outputs, dict):
-        return {key: random.normal(size=np.shape(value)).astype("float32") for key, value in outputs.items()}
+        return {key: random.normal(size=np.shape(value)).astype("float32") for key, value in sorted(outputs.items())}
     if isinstance(outputs, (list, tuple)):
         return [random.normal(size=np.shape(value)).astype("float32") for value in outputs]
     return random.normal(size=np.shape(outputs)).astype("float32")

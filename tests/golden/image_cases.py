@@ -100,8 +100,9 @@ op(
 op("affine_transform", "one", ONE, np.array([0.81, 0.33, -1.72, -0.23, 1.31, 0.94, 0, 0], "float32"))
 op("affine_transform", "first", FIRST, matrix, data_format="channels_first")
 op("affine_transform", "bytes", bytes_of(2, 7, 5, 3), matrix)
-START = np.array([[[0, 0], [4, 0], [0, 6], [4, 6]], [[1, 0], [4, 1], [0, 5], [3, 6]]], "float32")
-END = np.array([[[1, 0], [4, 1], [0, 6], [3, 5]], [[0, 0], [4, 0], [0, 6], [4, 6]]], "float32")
+# No pixel is sent to within 0.02 of a pixel, or of the middle between two: there rounding would choose between two slopes, or two values.
+START = np.array([[[-0.5, 0.5], [4.4, -0.7], [-0.2, 5.8], [4.3, 5.9]], [[0.7, 0.2], [4.0, 0.6], [-0.3, 6.0], [3.9, 6.7]]], "float32")
+END = np.array([[[0.2, 0.7], [4.5, -0.3], [-0.1, 5.7], [3.2, 5.4]], [[0.8, -0.6], [4.7, -0.3], [-0.1, 5.1], [4.5, 6.1]]], "float32")
 op("perspective_transform", "plain", LAST, START, END, fill_value=0.2)
 op("perspective_transform", "nearest", LAST, START, END, interpolation="nearest")
 op("perspective_transform", "one", ONE, START[1], END[1])

@@ -159,17 +159,20 @@ def test_layers_of_users(normal):
 def test_what_is_no_architecture():
     with raises(
         ArgumentError,
-        "model_from_json(json_string) needs JSON text, as model.to_json() returns it, got 'model.keras' (Expecting value: line 1 column 1 (char 0)).",
+        "model_from_json(json_string) needs JSON text, as model.to_json() returns it, got 'model.keras' (Expecting value: line 1 column 1 (char 0))."
+        "\n  rule: json-text",
     ):
         model_from_json("model.keras")
     config = structured()[0].get_config()
     lost = {**config, "layers": [entry for entry in config["layers"] if entry["name"] != "q"]}
-    with raises(StructureError, "Functional.from_config needs layers whose inputs are among the layers, got calls on ['q'], which are not."):
+    text = "Functional.from_config needs layers whose inputs are among the layers, got calls on ['q'], which are not."
+    with raises(StructureError, f"{text}\n  in: Functional.from_config(config)\n  rule: config-argument"):
         type(structured()[0]).from_config(lost)
     model, _ = with_ops()
     config = json.loads(json.dumps(model.get_config()))
     next(entry for entry in config["layers"] if entry["class_name"] == "Relu")["class_name"] = "Relux"
-    with raises(LookupFailed, "a functional config needs ops that are in nyala.ops, got 'Relux'; near: Relu, Relu6, Selu.\n  rule: object-op"):
+    text = "Functional.from_config(config) at /layers/10: a functional config needs ops that are in nyala.ops, got 'Relux'; near: Relu, Relu6, Selu."
+    with raises(LookupFailed, f"{text}\n  fix: correct its name, or pass it in custom_objects\n  rule: object-op"):
         type(model).from_config(config)
 
 

@@ -128,33 +128,61 @@ def test_streams_build_what_is_not_built(kind):
     assert model.evaluate(Batches(), verbose=0)[0] >= 0
 
 
-def test_quick_batches_go_in_groups():
+def rows_of_programs(model):
+    """How many rows the programs take that predictions ran."""
+    return sorted(key[2][0][1][0][0] for key in model._programs.table if key[1] == "predict")
+
+
+@pytest.mark.parametrize(("batches", "together"), [(7, 1), (8, 2), (15, 2), (16, 4), (61, 8), (64, 16), (200, 16)])
+def test_many_small_batches_are_predicted_together(batches, together):
     model = dense()
-    x = RANDOM.normal(size=(4 * 60 + 3, 5)).astype("float32")
-    want = np.asarray(model(x))
-    for _ in range(3):  # timed in the first one
-        np.testing.assert_allclose(model.predict(x, batch_size=4), want, rtol=1e-5, atol=1e-6)
-    grouped = [program for key, program in model._programs.table.items() if key[1:3] == ("predict", prediction.GROUP)]
-    assert [program.traces for program in grouped] == [1]
+    x = RANDOM.normal(size=(4 * batches - 1, 5)).astype("float32")
+    got = model.predict(x, batch_size=4)
+    np.testing.assert_allclose(got, np.asarray(model(x)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(model.predict(x, batch_size=4), got)  # the same program each time, however long it takes
+    assert rows_of_programs(model) == [4 * together]
     model.set_weights([w * 0.5 for w in model.get_weights()])
     np.testing.assert_allclose(model.predict(x, batch_size=4), np.asarray(model(x)), rtol=1e-5, atol=1e-6)
 
 
-def test_slow_or_large_batches_go_one_by_one(monkeypatch):
-    monkeypatch.setattr(prediction, "QUICK_SECONDS", 0.0)
-    model = dense()
-    x = RANDOM.normal(size=(4 * 60 + 3, 5)).astype("float32")
+@pytest.mark.parametrize(("bytes_of_row", "together"), [(4, 16), (4 * 30, 16), (4 * 31, 1)])
+def test_the_largest_tensor_of_a_group_stays_small(bytes_of_row, together, monkeypatch):
+    monkeypatch.setattr(prediction, "GROUP_BYTES", 4 * 30 * 4 * 16)  # 30 numbers, 4 rows, 16 batches
+    inputs = nyala.Input((None, 5))  # as many as the input has
+    wide = layers.Dense(bytes_of_row // 4, activation="tanh")(layers.GlobalAveragePooling1D()(layers.Dense(3)(inputs)))
+    model = nyala.Model(inputs, layers.Dense(2)(wide))
+    x = RANDOM.normal(size=(4 * 70, 2, 5)).astype("float32")
     np.testing.assert_allclose(model.predict(x, batch_size=4), np.asarray(model(x)), rtol=1e-5, atol=1e-6)
-    assert not [key for key in model._programs.table if key[1:3] == ("predict", prediction.GROUP)]
+    assert rows_of_programs(model) == [4 * together]
 
 
-def test_groups_of_several_inputs_and_outputs(monkeypatch):
-    monkeypatch.setattr(prediction, "QUICK_SECONDS", 60.0)  # on a busy machine, too
+def test_a_model_that_is_not_built_is_predicted_batch_by_batch():
+    model = nyala.Sequential([layers.Dense(3)])
+    x = RANDOM.normal(size=(4 * 70, 5)).astype("float32")
+    first, second = model.predict(x, batch_size=4), model.predict(x, batch_size=4)
+    assert rows_of_programs(model) == [4, 64]
+    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
+
+
+def test_steps_say_how_many_batches_are_predicted():
+    model = dense()
+    x = RANDOM.normal(size=(4 * 70, 5)).astype("float32")
+    np.testing.assert_allclose(model.predict(x, batch_size=4, steps=19), np.asarray(model(x[: 4 * 19])), rtol=1e-5, atol=1e-6)
+    assert rows_of_programs(model) == [16]
+
+
+def test_groups_of_several_inputs_and_outputs():
     a, b = nyala.Input((5,), name="a"), nyala.Input((5,), name="b")
     both = layers.Concatenate()([a, b])
     model = nyala.Model({"a": a, "b": b}, {"sum": layers.Dense(1)(both), "all": [layers.Dense(4)(both)]})
-    x = RANDOM.normal(size=(2 * 50 + 1, 5)).astype("float32")
+    x = RANDOM.normal(size=(2 * 70 + 1, 5)).astype("float32")
     got, want = model.predict({"a": x, "b": -x}, batch_size=2), model({"a": x, "b": -x})
-    assert [key for key in model._programs.table if key[1:3] == ("predict", prediction.GROUP)]
+    assert rows_of_programs(model) == [32]
     np.testing.assert_allclose(got["sum"], np.asarray(want["sum"]), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(got["all"][0], np.asarray(want["all"][0]), rtol=1e-5, atol=1e-6)
+
+
+def test_a_wrong_shape_is_told_as_it_was_given():
+    model = dense()
+    with pytest.raises(ValueError, match=r"\(4, 6\)"):
+        model.predict(RANDOM.normal(size=(4 * 70, 6)).astype("float32"), batch_size=4)

@@ -7,9 +7,11 @@ Indices are: the mask token (0, if there is one), then those for unknown tokens,
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import pathlib
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +35,23 @@ from nyala.layers.preprocessing.host import (
 )
 
 UNKNOWN = -2  # of a token that is not in the table, until it gets an index for unknown ones
+
+
+class _Configs(threading.local):
+    hold_words = False
+
+
+_configs = _Configs()
+
+
+@contextlib.contextmanager
+def learned_words_in_configs() -> Iterator[None]:
+    """Inside, configs of layers hold the vocabularies that they have learned, too: some files have no other place for them."""
+    before, _configs.hold_words = _configs.hold_words, True
+    try:
+        yield
+    finally:
+        _configs.hold_words = before
 
 
 class _Table(dict):
@@ -339,7 +358,16 @@ class Lookup(HostLayer):
 
     def _config_of_arguments(self) -> dict[str, Any]:
         size = self.vocabulary_size() if self._ready else None
-        return {**super()._config_of_arguments(), "vocabulary_size": size}
+        return {**super()._config_of_arguments(), **self.words_for_config(), "vocabulary_size": size}
+
+    def words_for_config(self) -> dict[str, Any]:
+        """What a config says of the vocabulary: what the constructor was given, or, for files without room for it elsewhere, what was learned."""
+        tokens, weights = self._words.given
+        if tokens is None and self._ready and _configs.hold_words:
+            tokens = list(self._words.tokens)
+            known = slice(self.num_oov_indices, self.num_oov_indices + len(tokens))
+            weights = None if self._idf is None else self._idf[known].tolist()
+        return {"vocabulary": tokens, "idf_weights": weights}
 
     def _on_tensors(self, ids: Tensor) -> Tensor:
         """Indices on the engine in the output mode."""

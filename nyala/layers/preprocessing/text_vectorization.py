@@ -247,7 +247,7 @@ class TextVectorization(HostLayer):
         self._lookup_layer.load_own_variables(store)
 
     def _config_of_arguments(self) -> dict[str, Any]:
-        given = {"vocabulary": self._lookup_layer.vocabulary, "idf_weights": self._lookup_layer.idf_weights}
+        given = self._lookup_layer.words_for_config()
         functions = {key: serialize_keras_object(value) for key in ("standardize", "split") if callable(value := getattr(self, key))}
         return {**super()._config_of_arguments(), **given, **functions, "vocabulary_size": self.vocabulary_size()}
 

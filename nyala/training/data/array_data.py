@@ -11,6 +11,7 @@ import numpy as np
 
 from nyala.core import config, seeds, tree
 from nyala.core.errors import ArgumentError
+from nyala.engines import current
 from nyala.training.data.base import Data
 from nyala.training.data.lazy import LazyRows, rows_of
 from nyala.training.data.parts import as_parts, number_of_rows, unpack_x_y_sample_weight
@@ -40,13 +41,14 @@ class ArrayData(Data):
         class_weight: Any = None,
         where: str = "fit",
     ) -> None:
-        parts = as_parts(x, y, sample_weight)
+        here = current() if where.endswith("_on_batch") else None  # never cut: tensors may stay what they are
+        parts = as_parts(x, y, sample_weight, None, here)
         x, y, sample_weight = unpack_x_y_sample_weight(parts)
         self.rows = number_of_rows({"x": x, "y": y, "sample_weight": sample_weight}, where)
         if batch_size is not None and (not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
             raise ArgumentError("batch_size", need="an integer of at least 1, or None", got=repr(batch_size))
         self.batch_size = min(int(batch_size or 32), self.rows) if steps is None or batch_size else max(self.rows // steps, 1)
-        self.parts = as_parts(x, y, sample_weight, class_weight) if class_weight else parts
+        self.parts = as_parts(x, y, sample_weight, class_weight, here) if class_weight else parts
         self.shuffle = bool(shuffle)
         self.steps: int = min(-(-self.rows // self.batch_size), *(n for n in (steps, config.max_steps_per_epoch()) if n is not None), sys.maxsize)
         self.seed = seeds.draw_seed() if self.shuffle else None
@@ -63,8 +65,9 @@ class ArrayData(Data):
         return seeds.host_generator(self.seed + (self.epoch << 64)).permutation(self.rows).astype(np.int32)
 
     def batch(self, index: Any) -> tuple:
-        """The samples that an index array or slice names, as arrays."""
-        return tree.map_structure(lambda leaf: None if leaf is None else leaf[index], self.parts)
+        """The samples that an index array or slice names, as arrays; all of them where they are tensors already."""
+        cut = (np.ndarray, LazyRows)
+        return tree.map_structure(lambda leaf: leaf[index] if isinstance(leaf, cut) else leaf, self.parts)
 
     def batches(self, place: Callable[[tuple], Any] | None = None) -> Iterator[Any]:
         """The batches of this epoch from `step` on; place: applied to each, ahead of time where that is worth a thread."""

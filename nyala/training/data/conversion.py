@@ -11,19 +11,25 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import config
+from nyala.core import config, dtypes
 from nyala.core.errors import ArgumentError, ArgumentTypeError
 from nyala.core.variable import Variable
+from nyala.engines.protocol import Engine
 from nyala.training.data.lazy import LazyRows, as_lazy
 from nyala.training.data.ragged import Padded, differ_in_length, pad
 from nyala.training.data.tables import KINDS, column_as_array, is_table, table_as_array
 
 
-def as_array(value: Any, what: str) -> Any:
+def as_array(value: Any, what: str, here: Engine | None = None) -> Any:
     """One argument as an array of numbers: floats in floatx if they come as Python numbers or float64. Raises for anything else, naming it.
 
+    Args:
+        here: an engine that the argument is for, whole: see taken_over.
     Returns: an array, LazyRows for what stays on disk or sparse, Padded for samples of different lengths."""
     if type(value) is not np.ndarray:
+        tensor = None if here is None else taken_over(value, here)
+        if tensor is not None:
+            return tensor
         lazy = as_lazy(value)
         if lazy is not None:
             if lazy.dtype.kind not in "biufc":
@@ -49,6 +55,26 @@ def as_array(value: Any, what: str) -> Any:
     if array.ndim == 0:
         raise ArgumentError(what, need="at least one axis: the samples", got="a single number", fix="wrap it in a list")
     return array.astype(config.floatx()) if array.dtype == np.float64 else array
+
+
+def taken_over(value: Any, here: Engine) -> Any:
+    """A tensor that nobody can change, as one of this engine: not copied where it has the right dtype. None for everything else.
+
+    The engine's own stay as they are, but for those that were tied to a device. Engines that compile never write into a tensor: they adopt the
+    memory of other libraries' tensors, where it is shown to be read only."""
+    if isinstance(value, np.ndarray) or hasattr(value, "detach") or getattr(value, "committed", False):
+        return None
+    if here.is_tensor(value):
+        dtype = here.dtype(value)
+        known = dtype in dtypes.DTYPES and dtype != "string" and len(value.shape) > 0
+        return here.asarray(value, config.floatx() if dtype == "float64" else None) if known else None
+    if not (here.compiles and hasattr(value, "__dlpack__") and hasattr(value, "__array__")):
+        return None
+    array = np.asarray(value)
+    if array.flags.writeable or array.dtype.kind not in "biufc" or array.ndim == 0 or here.is_tensor(array):
+        return None
+    array = array.astype(config.floatx()) if array.dtype == np.float64 else array
+    return here.adopt(array, here.canonical_dtype(array.dtype.name))
 
 
 def _on_host(value: Any, what: str) -> Any:
@@ -78,25 +104,25 @@ def _no_data(what: str, got: str) -> ArgumentTypeError:
     return ArgumentTypeError(what, need="an array, a list of numbers, a dict or list of arrays, or an iterable of batches", got=got)
 
 
-def as_arrays(value: Any, what: str, samples: int | None = None) -> Any:
+def as_arrays(value: Any, what: str, samples: int | None = None, here: Engine | None = None) -> Any:
     """A tree of arrays. Dicts and tuples are structure; a list is one too if it holds arrays, else it is data.
 
-    samples: how many there are, where that is known: a list of so many arrays of other lengths is a list of samples."""
+    samples: how many there are, where that is known: a list of so many arrays of other lengths is a list of samples. here: as in as_array."""
     if value is None or isinstance(value, (Padded, LazyRows)):
         return value
     if isinstance(value, Mapping):
-        return {k: as_arrays(v, f"{what}[{k!r}]", samples) for k, v in value.items()}
+        return {k: as_arrays(v, f"{what}[{k!r}]", samples, here) for k, v in value.items()}
     if _holds_arrays(value):
         if type(value) is list and _are_samples(value, samples):
             return pad(value, what) if differ_in_length(value) else as_array(np.stack([as_array(sample, what) for sample in value]), what)
         return (
-            type(value)(as_arrays(v, f"{what}[{i}]", samples) for i, v in enumerate(value))
+            type(value)(as_arrays(v, f"{what}[{i}]", samples, here) for i, v in enumerate(value))
             if not hasattr(value, "_fields")
-            else type(value)(*(as_arrays(v, what, samples) for v in value))
+            else type(value)(*(as_arrays(v, what, samples, here) for v in value))
         )
     if isinstance(value, tuple):
-        return tuple(as_arrays(v, f"{what}[{i}]", samples) for i, v in enumerate(value))
-    return as_array(value, what)
+        return tuple(as_arrays(v, f"{what}[{i}]", samples, here) for i, v in enumerate(value))
+    return as_array(value, what, here)
 
 
 def _holds_arrays(value: Any) -> bool:
@@ -120,4 +146,4 @@ def samples_in(value: Any) -> int | None:
     if _holds_arrays(value) and not differ_in_length(value):
         return None
     shape = getattr(value, "shape", None)
-    return int(shape[0]) if shape else len(value)
+    return len(value) if shape is None else int(shape[0]) if len(shape) else None

@@ -10,6 +10,7 @@ import numpy as np
 
 from nyala.core import config, tree
 from nyala.core.errors import ArgumentError, ShapeError
+from nyala.engines.protocol import Engine
 from nyala.training.data.conversion import as_arrays, samples_in
 from nyala.training.data.lazy import LazyRows
 from nyala.training.data.ragged import Padded, weights_for_padding
@@ -52,12 +53,14 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
     return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
-def as_parts(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None) -> tuple:
+def as_parts(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, here: Engine | None = None) -> tuple:
     """What a user gave for x, y and sample_weight as Alone(x), (x,), (x, y) or (x, y, sample_weight), trees of arrays.
 
-    Padded places of ragged targets and the classes of class_weight go into the weights."""
-    rows = samples_in(y), samples_in(x)
-    x, y, sample_weight = as_arrays(x, "x", rows[0]), as_arrays(y, "y", rows[1]), as_arrays(sample_weight, "sample_weight", rows[1])
+    Padded places of ragged targets and the classes of class_weight go into the weights.
+    here: an engine whose tensors stay what they are, where these parts are a batch."""
+    of_x, of_y = samples_in(x), samples_in(y)
+    x, y = as_arrays(x, "x", of_y, here), as_arrays(y, "y", of_x, here)
+    sample_weight = as_arrays(sample_weight, "sample_weight", of_x, here)
     y, sample_weight = weights_for_padding(y, sample_weight)
     if class_weight:
         sample_weight = weighted(sample_weight, class_weights(y, class_weight))

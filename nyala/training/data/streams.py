@@ -9,6 +9,7 @@ from typing import Any
 
 from nyala.core import config
 from nyala.core.errors import ArgumentError, StateError
+from nyala.engines import current
 from nyala.training.data.base import Data
 from nyala.training.data.parts import Alone, as_parts, unpack_x_y_sample_weight
 from nyala.training.data.prefetch import AHEAD, closing, prefetched
@@ -39,7 +40,7 @@ class StreamData(Data):
         batch_size: int | None = None,
         workers: Workers | None = None,
     ) -> None:
-        self.class_weight, self.where = class_weight, where
+        self.class_weight, self.where, self._engine = class_weight, where, current()
         self.source = open_source(stream, workers or Workers(), shuffle, batch_size, self._parts, where)
         known = self.source.batches
         if known == ENDLESS and steps is None:
@@ -119,7 +120,7 @@ class StreamData(Data):
         x, y, sample_weight = unpack_x_y_sample_weight(batch)
         if self.where == "predict":
             y = sample_weight = None
-        return _Parts(as_parts(x, y, sample_weight, self.class_weight))
+        return _Parts(as_parts(x, y, sample_weight, self.class_weight, self._engine))
 
     def close(self) -> None:
         self.source.close()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 LOADS = "loads"  # in the place of a rule: the door has nothing to do with the poison, and must give what the twin gives
+VALUE = "config-argument"  # the rule of values that a constructor does not take
 ANY = "any"  # either of both, and nothing else
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.files.attacks.attack import LOADS, Attack
+from tests.files.attacks.attack import LOADS, VALUE, Attack
 from tests.files.attacks.objects import argument, as_layer, entry, layer
 from tests.files.attacks.outside import leaf
 from tests.files.attacks.packing import CARRIERS, unzipped, zipped
@@ -54,7 +54,7 @@ B1 = [
     Attack("B1", "many arrays that are not there", "tree", _many, DECLARED),
     Attack("B1", "64 MiB packed into 64 KiB", "tree", leaf(lambda file, path: file.create_dataset(path, data=np.zeros(16 * MB, "f4"), chunks=(MB,),
         compression="gzip")),
-           ("weights-mismatch", "weights-size", "weights-shape", ""), doors=("weights:load_weights", "keras:load_model", "h5:load_model",
+           ("weights-mismatch", "weights-size", "weights-shape", VALUE), doors=("weights:load_weights", "keras:load_model", "h5:load_model",
                "keras:load_weights")),
 ]  # fmt: skip
 
@@ -183,7 +183,7 @@ B3 = [
 
 # Configs --------------------------------------------------------------------------------------------------------------------------
 
-WEIGHTS = ("weights-declared", "weights-mismatch", "config-memory", "")
+WEIGHTS = ("weights-declared", "weights-mismatch", "config-memory", VALUE)
 NEW = {"object": ("weights-declared",), "json": ("weights-declared",), "inspect": (LOADS,)}  # where nothing is stored for the weights
 WITHOUT_WEIGHTS = dict.fromkeys(("object", "json"), (*WEIGHTS, "keras-config", LOADS)) | {"inspect": (LOADS,)}
 
@@ -252,14 +252,14 @@ B4 = [
         "config": {"units": 1}}] * 10_000), (*WEIGHTS, "keras-config", "object-unknown"), but={"inspect": (LOADS,)}),
     Attack("B4", "10^9 filters of 10^9", "config", as_layer("Conv1D", filters=10**9, kernel_size=10**9), (*WEIGHTS, "keras-config"),
         but={"inspect": (LOADS,)}),
-    Attack("B4", "60 models in each other", "config", _deep, ("json-depth", *WEIGHTS, "keras-config", "config-work"), but={"object": ("", LOADS),
+    Attack("B4", "60 models in each other", "config", _deep, ("json-depth", *WEIGHTS, "keras-config", "config-work"), but={"object": (VALUE, LOADS),
         "json": ("json-depth", LOADS), "inspect": ("json-depth", LOADS), "h5": (LOADS, "hdf5-depth")}),
     Attack("B4", "30,000 layers", "config", _chain(30_000), ("config-work",), memory=256 * MB, doors=FROM_FILES),
     Attack("B4", "models in models, 2^40 calls", "config", _fan, ("config-work", "json-depth"), doors=FROM_FILES),
     Attack("B4", "2,000 layers that nobody knows", "config", _unknown(2000), ("object-unknown",), memory=128 * MB),
-    Attack("B4", "a name of a megabyte", "config", argument("name", "x" * MB), (LOADS, "", "keras-config"), but={}),
-    Attack("B4", "units below zero", "config", _wide(units=-5), ("keras-config", "", "weights-mismatch"), but={"inspect": (LOADS,)}),
-    Attack("B4", "units that are text", "config", argument("units", "3" * 1000), ("keras-config", ""), but={"inspect": (LOADS,)}),
+    Attack("B4", "a name of a megabyte", "config", argument("name", "x" * MB), (LOADS, VALUE, "keras-config"), but={}),
+    Attack("B4", "units below zero", "config", _wide(units=-5), ("keras-config", VALUE, "weights-mismatch"), but={"inspect": (LOADS,)}),
+    Attack("B4", "units that are text", "config", argument("units", "3" * 1000), ("keras-config", VALUE), but={"inspect": (LOADS,)}),
 ]  # fmt: skip
 
 B5 = [
@@ -271,21 +271,23 @@ B5 = [
         Attack("B5", f"units of {word.decode()}", "text", lambda text, word=word: text.replace(b'"units": 3', b'"units": ' + word), ("json-number",))
         for word in (b"NaN", b"Infinity", b"-Infinity", b"1e999")
     ),
-    Attack("B5", "half a letter", "text", lambda text: text.replace(b'"name": "a"', b'"name": "\\ud800"'), ("json-text", "")),
-    Attack("B5", "a mark of order", "text", lambda text: b"\xef\xbb\xbf" + text, ("json-text", "file-unknown", "")),
-    Attack("B5", "no Unicode", "text", lambda text: text[:-1] + b', "x": "\xff"}', ("json-text", "hdf5-model", "")),
+    Attack("B5", "half a letter", "text", lambda text: text.replace(b'"name": "a"', b'"name": "\\ud800"'), ("json-text", VALUE)),
+    Attack("B5", "a mark of order", "text", lambda text: b"\xef\xbb\xbf" + text, ("json-text", "file-unknown", VALUE)),
+    Attack("B5", "no Unicode", "text", lambda text: text[:-1] + b', "x": "\xff"}', ("json-text", "hdf5-model", VALUE)),
     Attack("B5", "a text of 66 MiB", "text", lambda text: text[:-1] + b', "x": "' + b"y" * (66 * MB) + b'"}', ("json-size", "zip-size",
         "hdf5-attribute"), memory=600 * MB),
     Attack("B5", "a text of 60 MiB", "text", lambda text: text[:-1] + b', "x": "' + b"y\\n" * (20 * MB) + b'"}', (LOADS,),
         doors=("json:model_from_json",), memory=500 * MB),
     Attack("B5", "three million values", "text", lambda text: text[:-1] + b', "x": [' + b"1," * 3_000_000 + b"1]}", ("json-values",),
         memory=256 * MB),
-    Attack("B5", "cut off", "text", lambda text: text[: len(text) // 2], ("json-text", "")),
-    Attack("B5", "nothing", "text", lambda text: b"", ("json-text", "file-unknown", "")),
-    *(Attack("B5", f"a config that is {word.decode()}", "text", lambda text, word=word: word, ("keras-config", "json-text", "file-unknown",
-        "hdf5-model", ""), but={"h5:inspect": (LOADS, "keras-config", "hdf5-model", "json-text", "")}) for word in (b"null", b"3", b'"x"', b"[]",
-            b"{}",
-            b"true")),
+    Attack("B5", "cut off", "text", lambda text: text[: len(text) // 2], ("json-text", VALUE)),
+    Attack("B5", "nothing", "text", lambda text: b"", ("json-text", "file-unknown", VALUE)),
+    *(
+        Attack("B5", f"a config that is {word.decode()}", "text", lambda text, word=word: word,
+            ("keras-config", "json-text", "file-unknown", "hdf5-model", VALUE),
+            but={"h5:inspect": (LOADS, "keras-config", "hdf5-model", "json-text", VALUE)})
+        for word in (b"null", b"3", b'"x"', b"[]", b"{}", b"true")
+    ),
 ]  # fmt: skip
 
 ATTACKS = [*B1, *B2, *B3, *B4, *B5]

@@ -67,7 +67,7 @@ class Recorder:
             self.note(f"compile {arguments[1]!r}")
 
     def opened(self, path: Any, mode: Any, flags: Any) -> None:
-        if isinstance(path, int):  # a file that is open already
+        if isinstance(path, int) or path == "/proc/self/statm":  # a file that is open already; what the system tells of this process
             return
         if mode is None and not flags & WRITE and os.sep not in os.fsdecode(path):  # below a folder that is open, as shutil.rmtree does
             return

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.files.attacks.attack import LOADS, Attack
+from tests.files.attacks.attack import LOADS, VALUE, Attack
 from tests.files.attacks.bounds import TENSORS, member
 from tests.files.attacks.objects import OBJECT as OBJECTS
 from tests.files.attacks.objects import argument
@@ -51,8 +51,8 @@ K1 = [
     Attack("K1", "nothing", "raw", lambda folder, canary: _put(folder / "x.keras", b""), ("file-unknown",)),
     Attack("K1", "text", "raw", lambda folder, canary: _put(folder / "x.h5", b"hello there"), ("file-unknown",)),
     Attack("K1", "zeros", "raw", lambda folder, canary: _put(folder / "x.h5", bytes(5000)), ("file-unknown",)),
-    Attack("K1", "no file", "raw", lambda folder, canary: folder / "nothing.keras", ("", "file-missing")),
-    Attack("K1", "an empty folder", "raw", lambda folder, canary: folder, ("keras-member", "", "folder-kind")),
+    Attack("K1", "no file", "raw", lambda folder, canary: folder / "nothing.keras", (VALUE, "file-missing")),
+    Attack("K1", "an empty folder", "raw", lambda folder, canary: folder, ("keras-member", VALUE, "folder-kind")),
 ]  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def _both_kinds(file: Any, places: Any, canary: pathlib.Path) -> None:
     file.create_dataset("layers/x/vars/y/z", data=np.ones(3, "f4"))
 
 
-MISMATCH = ("weights-mismatch", "weights-layout", "weights-declared", "")
+MISMATCH = ("weights-mismatch", "weights-layout", "weights-declared", VALUE)
 SKIPS = {"editor": (LOADS,), "inspect": (LOADS,), "load_weights_skipping": (LOADS, "weights-mismatch")}
 K3 = [
     Attack("K3", "a kernel turned", "tree", _swapped, MISMATCH, but=SKIPS),
@@ -107,8 +107,8 @@ K3 = [
         but=SKIPS),
     Attack("K3", "a layer more", "tree", lambda f, p, c: f.create_dataset(f"{p.top}/other/vars/0", data=np.ones(3, "f4")) and None, (*MISMATCH,
         LOADS), but=SKIPS),
-    Attack("K3", "units of another model", "config", argument("units", 4), MISMATCH, but={"inspect": (LOADS,), "object": (LOADS, ""),
-        "json": (LOADS, "")}),
+    Attack("K3", "units of another model", "config", argument("units", 4), MISMATCH, but={"inspect": (LOADS,), "object": (LOADS, VALUE),
+        "json": (LOADS, VALUE)}),
 ]  # fmt: skip
 
 
@@ -219,13 +219,13 @@ def _replaced(name: str, old: bytes, new: bytes) -> Any:
 
 
 METADATA, INDEX, DATA = "keras_metadata.pb", "variables/variables.index", "variables/variables.data-00000-of-00001"
-TENSORFLOW = ("saved-model", "checkpoint-format", "checkpoint-file", "json-text", "keras-config", "")
+TENSORFLOW = ("saved-model", "checkpoint-format", "checkpoint-file", "json-text", "keras-config", VALUE)
 FOLDERS = [
     *(Attack("R8", f"{name.rpartition('/')[2]} of a SavedModel is {what}", "saved_model", _elsewhere(name, target), ("checkpoint-file",
         "saved-model"))
       for name in (METADATA, INDEX, DATA) for what, target in {"a link": "secret.txt", "a pipe": ""}.items()),
     Attack("C3", "a SavedModel with a class of nobody", "saved_model", _replaced(METADATA, b'"class_name": "Dense"', b'"class_name": "Evils"'),
-        (*OBJECTS, "")),
+        (*OBJECTS, VALUE)),
     *(Attack("K1", f"{name.rpartition('/')[2]} of a SavedModel cut off", "saved_model",
              lambda path, canary, name=name: (path / name).write_bytes((path / name).read_bytes()[:99]) and None, TENSORFLOW) for name in (METADATA,
                  INDEX, DATA)),

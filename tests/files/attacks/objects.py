@@ -9,14 +9,13 @@ import marshal
 import pathlib
 from typing import Any
 
-from tests.files.attacks.attack import LOADS, Attack
+from tests.files.attacks.attack import LOADS, VALUE, Attack
 
 # A function that would leave a mark: lambda: open("MARKER", "w"), as Keras writes such.
 CODE = base64.b64encode(marshal.dumps((lambda: open("MARKER", "w")).__code__)).decode()  # noqa: SIM115
 LAMBDA = {"class_name": "__lambda__", "config": {"code": CODE, "defaults": None, "closure": None}}
 OBJECT = ("object-unknown",)
 CODE_RULE = ("object-lambda",)
-REFUSED_BY_CONSTRUCTOR = {"object": ("object-lambda", "object-name", "")}  # where the config is not looked through before
 
 
 def layer(config: Any, index: int = 1) -> Any:
@@ -85,21 +84,20 @@ WITH_COMPILE = (
 
 C1 = [
     *(
-        Attack("C1", f"code as {key}", "config", argument(key, LAMBDA), CODE_RULE, but=REFUSED_BY_CONSTRUCTOR)
+        Attack("C1", f"code as {key}", "config", argument(key, LAMBDA), CODE_RULE)
         for key in ("activation", "kernel_initializer", "bias_initializer", "kernel_regularizer", "activity_regularizer", "kernel_constraint",
             "dtype")
     ),
     Attack("C1", "Lambda layer", "config", as_layer("Lambda", function=LAMBDA), CODE_RULE),
-    Attack("C1", "Lambda layer, function of Keras 2", "config", as_layer("Lambda", function=[CODE, None, None], function_type="lambda"), CODE_RULE,
-        but=REFUSED_BY_CONSTRUCTOR),
+    Attack("C1", "Lambda layer, function of Keras 2", "config", as_layer("Lambda", function=[CODE, None, None], function_type="lambda"), CODE_RULE),
     *(
         Attack("C1", f"Lambda layer, code as {key}", "config", as_layer("Lambda", **{"function": function("relu", "keras.activations"),
             key: LAMBDA}), CODE_RULE)
         for key in ("output_shape", "mask", "arguments")
     ),
-    Attack("C1", "code in a list", "config", argument("units", [3, {"x": [LAMBDA]}]), CODE_RULE, but=REFUSED_BY_CONSTRUCTOR),
+    Attack("C1", "code in a list", "config", argument("units", [3, {"x": [LAMBDA]}]), CODE_RULE),
     Attack("C1", "code as a layer", "config", lambda config, _: config["config"]["layers"].insert(2, LAMBDA), CODE_RULE),
-    Attack("C1", "code as build config", "config", entry(build_config={"input_shape": [LAMBDA]}), ("object-shapes",), but={"object": (LOADS,)}),
+    Attack("C1", "code as build config", "config", entry(build_config={"input_shape": [LAMBDA]}), ("object-shapes",)),
     Attack("C1", "code as loss", "config", compiling(loss=LAMBDA), CODE_RULE, doors=WITH_COMPILE),
     Attack("C1", "code as metric", "config", compiling(metrics=[[LAMBDA]]), CODE_RULE, doors=WITH_COMPILE),
     Attack("C1", "code as optimizer", "config", compiling(optimizer=LAMBDA), CODE_RULE, doors=WITH_COMPILE),
@@ -189,7 +187,7 @@ C3 = [
     Attack("C3", "op in another module", "config", entry(module="keras.src.ops.numpy", class_name="System", inbound_nodes=[]), ("object-op",
         *OBJECT)),
     *(
-        Attack("C3", f"encoding of {kind} names the module {name[:20]}", "config", as_layer(kind, encoding=name), ("", "keras-config"),
+        Attack("C3", f"encoding of {kind} names the module {name[:20]}", "config", as_layer(kind, encoding=name), (VALUE, "keras-config"),
             but={"inspect": (LOADS,)})
         for kind in ("TextVectorization", "StringLookup")
         for name in ("planted_module", "..evil", "zlib", "x" * 5000)
@@ -228,8 +226,8 @@ C4 = [
         )
     ),
     Attack("C4", "a Dense as dtype", "config", argument("dtype", {"module": "keras.layers", "class_name": "Dense", "config": {}}), OBJECT,
-        but={"object": ("", *OBJECT)}),
-    *(Attack("C4", f"{name} by name alone", "config", argument("activation", name), ("", *OBJECT), but={"inspect": (LOADS,
+        but={"object": (VALUE, *OBJECT)}),
+    *(Attack("C4", f"{name} by name alone", "config", argument("activation", name), (VALUE, *OBJECT), but={"inspect": (LOADS,
         )}) for name in ("get_file", "load_model", "os.system")),
 ]  # fmt: skip
 
@@ -257,7 +255,7 @@ C6 = [
     Attack("C6", "code, as Keras 1 wrote it", "config", lambda c, _: {"class_name": "Sequential", "config": [
         {"class_name": "Lambda", "config": {"name": "a", "batch_input_shape": [None, 5], "function": CODE, "function_type": "lambda",
             "arguments": {}}},
-    ]}, (*CODE_RULE, "object-name", "object-unknown", ""), doors=("h5:load_model", "json:load_model", "json:model_from_json", "keras:load_model")),
+    ]}, (*CODE_RULE, "object-name", "object-unknown", VALUE), doors=("h5:load_model", "json:load_model", "json:model_from_json", "keras:load_model")),
 ]  # fmt: skip
 C7 = [  # the doors of every attack here: direct ones, a thread, after an error in a scope
     Attack("C7", "code where nothing is in force", "config", as_layer("Lambda", function=LAMBDA), CODE_RULE, doors=(
@@ -270,14 +268,14 @@ C8 = [
     Attack("C8", "another registered name", "config", entry(registered_name="nyala.legacy>pooling_1d"), ("object-confusion", *OBJECT, LOADS)),
     Attack("C8", "a function as a class", "config", entry(module="keras.activations", class_name="relu", config={}), OBJECT),
     Attack("C8", "a class as a function", "config", argument("activation", function("Dense", "keras.layers")), OBJECT),
-    Attack("C8", "a function as a config", "config", entry(class_name="function", config="relu"), (*OBJECT, "object-name", "")),
+    Attack("C8", "a function as a config", "config", entry(class_name="function", config="relu"), (*OBJECT, "object-name", VALUE)),
     *(
         Attack("C8", f"shared object {number!r}", "config", entry(shared_object_id=number), ("object-shared", LOADS))
         for number in ("x", 10**9, -1, 1.5, [1], True)
     ),
     Attack("C8", "one number for two kinds", "config", lambda c, _: [_set(layer(c, 0), "shared_object_id", 1), _set(layer(c), "shared_object_id",
-        1), _set(layer(c, 2), "shared_object_id", 1)][:0] or None, ("object-shared", "", LOADS, "weights-mismatch")),
-    *(Attack("C8", f"class name is {kind}", "config", entry(class_name=name), ("object-name", *OBJECT, "")) for kind, name in {"a list": ["Dense"],
+        1), _set(layer(c, 2), "shared_object_id", 1)][:0] or None, ("object-shared", VALUE, LOADS, "weights-mismatch")),
+    *(Attack("C8", f"class name is {kind}", "config", entry(class_name=name), ("object-name", *OBJECT, VALUE)) for kind, name in {"a list": ["Dense"],
         "a number": 3, "an object": {}, "null": None}.items()),
     *(Attack("C8", f"registered name is {kind}", "config", entry(registered_name=name), ("object-name",)) for kind, name in {"a list": ["Dense"],
         "a number": 3}.items()),
@@ -320,27 +318,27 @@ def special(name: str, **inner: Any) -> dict[str, Any]:
 C11 = [
     Attack("C11", "typespec", "config", argument("activation", special("__typespec__", spec_name="os", module="os", config=[])), ("object-special",)),
     Attack("C11", "type", "config", argument("activation", special("__type__", config="system", module="os")), ("object-special",)),
-    Attack("C11", "numpy of objects", "config", argument("units", special("__numpy__", config={"value": [1, "x", None], "dtype": "object"})), ("",
-        "keras-config"), but={"inspect": (LOADS, "object-lambda"), "object": ("", "object-lambda")}),
-    Attack("C11", "numpy of a lie", "config", argument("units", special("__numpy__", config={"value": [[1], [2, 3]], "dtype": "float32"})), ("",
-        "keras-config"), but={"inspect": (LOADS, "object-lambda"), "object": ("", "object-lambda")}),
+    Attack("C11", "numpy of objects", "config", argument("units", special("__numpy__", config={"value": [1, "x", None], "dtype": "object"})), (VALUE,
+        "keras-config"), but={"inspect": (LOADS, "object-lambda"), "object": (VALUE, "object-lambda")}),
+    Attack("C11", "numpy of a lie", "config", argument("units", special("__numpy__", config={"value": [[1], [2, 3]], "dtype": "float32"})), (VALUE,
+        "keras-config"), but={"inspect": (LOADS, "object-lambda"), "object": (VALUE, "object-lambda")}),
     Attack("C11", "numpy of a foreign dtype", "config", argument("units", special("__numpy__", config={"value": [1], "dtype": "O8,(10000000,)f8"})),
-        ("", "keras-config"), but={"inspect": (LOADS, "object-lambda"), "object": ("", "object-lambda")}),
-    Attack("C11", "tensor of nonsense", "config", argument("units", special("__tensor__", config={"value": "x" * 1000, "dtype": "float32"})), ("",
-        "keras-config"), but={"inspect": (LOADS, "object-lambda"), "object": ("", "object-lambda")}),
-    Attack("C11", "tensor without value", "config", argument("units", special("__tensor__")), ("", "keras-config"), but={"inspect": (LOADS,
-        "object-lambda"), "object": ("", "object-lambda")}),
+        (VALUE, "keras-config"), but={"inspect": (LOADS, "object-lambda"), "object": (VALUE, "object-lambda")}),
+    Attack("C11", "tensor of nonsense", "config", argument("units", special("__tensor__", config={"value": "x" * 1000, "dtype": "float32"})), (VALUE,
+        "keras-config"), but={"inspect": (LOADS, "object-lambda"), "object": (VALUE, "object-lambda")}),
+    Attack("C11", "tensor without value", "config", argument("units", special("__tensor__")), (VALUE, "keras-config"), but={"inspect": (LOADS,
+        "object-lambda"), "object": (VALUE, "object-lambda")}),
     Attack("C11", "huge keras tensor", "config", argument("units", special("__keras_tensor__", config={"shape": [10**9] * 40, "dtype": "float32",
-        "keras_history": ["a", 0, 0]})), ("", "keras-config", "weights-declared"), but={"inspect": (LOADS, "object-lambda"), "object": ("",
+        "keras_history": ["a", 0, 0]})), (VALUE, "keras-config", "weights-declared"), but={"inspect": (LOADS, "object-lambda"), "object": (VALUE,
             "object-lambda")}),
     Attack("C11", "slice of code", "config", argument("units", special("__slice__", config={"start": LAMBDA, "stop": 1, "step": 1})), CODE_RULE,
-        but={"object": ("", "object-lambda")}),
-    Attack("C11", "slice of nothing", "config", argument("units", special("__slice__", config=3)), ("", "keras-config"), but={"inspect": (LOADS,
-        "object-lambda"), "object": ("", "object-lambda")}),
-    Attack("C11", "tuple of nothing", "config", argument("units", special("__tuple__", items=3)), ("", "keras-config"), but={"inspect": (LOADS,
-        "object-lambda"), "object": ("", "object-lambda")}),
-    Attack("C11", "bytes of numbers", "config", argument("name", special("__bytes__", value=[1, 2])), ("", "keras-config", "object-shapes"),
-        but={"inspect": (LOADS, "object-lambda"), "object": ("", "object-lambda")}),
+        but={"object": (VALUE, "object-lambda")}),
+    Attack("C11", "slice of nothing", "config", argument("units", special("__slice__", config=3)), (VALUE, "keras-config"), but={"inspect": (LOADS,
+        "object-lambda"), "object": (VALUE, "object-lambda")}),
+    Attack("C11", "tuple of nothing", "config", argument("units", special("__tuple__", items=3)), (VALUE, "keras-config"), but={"inspect": (LOADS,
+        "object-lambda"), "object": (VALUE, "object-lambda")}),
+    Attack("C11", "bytes of numbers", "config", argument("name", special("__bytes__", value=[1, 2])), (VALUE, "keras-config", "object-shapes"),
+        but={"inspect": (LOADS, "object-lambda"), "object": (VALUE, "object-lambda")}),
 ]  # fmt: skip
 
 PATHS = {
@@ -360,12 +358,12 @@ R1 = [
            lambda c, canary: as_layer("StringLookup", vocabulary=["a"], idf_weights=str(canary / "secret.txt"), output_mode="tf_idf")(c, canary),
                ("path-vocabulary",)),
     Attack("R1", "another key with a path", "config",
-           lambda c, canary: as_layer("TextVectorization", vocabulary=None, vocabulary_file=str(canary / "secret.txt"))(c, canary), ("",
+           lambda c, canary: as_layer("TextVectorization", vocabulary=None, vocabulary_file=str(canary / "secret.txt"))(c, canary), (VALUE,
                "keras-config"), but={"inspect": (LOADS,)}),
     Attack("R1", "a path in a dict", "config", lambda c, canary: as_layer("StringLookup", vocabulary={"x": str(canary / "secret.txt")})(c, canary),
-        ("", "weights-mismatch", LOADS)),
+        (VALUE, "weights-mismatch", LOADS)),
     Attack("R1", "a path in bytes", "config", lambda c, canary: as_layer("StringLookup", vocabulary=special("__bytes__",
-        value=str(canary / "secret.txt")))(c, canary), ("", "weights-mismatch", LOADS)),
+        value=str(canary / "secret.txt")))(c, canary), (VALUE, "weights-mismatch", LOADS)),
     Attack("R1", "standardize names a function", "config", as_layer("TextVectorization", standardize=function("get_file", "keras.utils")), OBJECT),
 ]  # fmt: skip
 ATTACKS = [*C1, *C2, *C3, *C4, *C5, *C6, *C7, *C8, *C9, *C10, *C11, *R1]

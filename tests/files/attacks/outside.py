@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from tests.files.attacks.attack import LOADS, Attack
+from tests.files.attacks.attack import LOADS, VALUE, Attack
 from tests.files.attacks.packing import unzipped, zipped
 
 VOCABULARY = "assets/look/vocabulary.txt"
@@ -192,6 +192,17 @@ def _attribute(value: Any, **options: Any) -> Any:
 
 
 DTYPE = ("hdf5-dtype",)
+
+
+def _beside(name: str) -> Any:
+    """A poison that puts an array beside those of the first layer, whose name is no number, or not as numbers are written."""
+
+    def poison(file: Any, place: Any, canary: Any) -> None:
+        file[place.holder][name] = np.ones((5, 3), "f4")
+
+    return poison
+
+
 R6 = [
     *(
         Attack("R6", f"an array of {what}", "tree", leaf(make), DTYPE)
@@ -217,8 +228,12 @@ R6 = [
     Attack("R6", "an attribute of records", "tree", _attribute(np.zeros(3, [("a", "f4"), ("b", "i4")])), ("hdf5-attribute",)),
     Attack("R6", "an attribute of lists", "tree", _attribute(np.array([np.zeros(3), np.zeros(2)], object), dtype=h5py.vlen_dtype("f8")),
         ("hdf5-attribute",)),
-    Attack("R6", "many attributes", "tree", lambda f, p, c: [f[p.holder].attrs.__setitem__(f"a{i}", i) for i in range(10_001)] and None,
+    Attack("R6", "many attributes", "tree", lambda f, p, c: [f[p.holder].attrs.__setitem__(f"a{i}", i) for i in range(1001)] and None,
         ("hdf5-attributes", "hdf5-damaged")),
+    *(Attack("R6", f"an array more, called {name[:9]!r}", "tree", _beside(name), ("weights-mismatch", "hdf5-name"),
+        but={"editor": (LOADS, "hdf5-name"), "inspect": (LOADS,), "load_weights_skipping": (LOADS,), "h5": (LOADS,),
+            "load_weights_by_name": (LOADS, "weights-mismatch", VALUE)})
+        for name in ("00", "\u0661", "9" * 5000, "-1")),
     Attack("R6", "another kernel than numbers of its kind", "tree", leaf(lambda f, p: f.create_dataset(p, data=np.ones((5, 3), "int32"))),
         ("weights-mismatch",),
            but={"editor": (LOADS,), "inspect": (LOADS,), "load_weights_skipping": (LOADS, "weights-mismatch"), "h5": (LOADS,)}),
@@ -325,8 +340,8 @@ R8 = [
     Attack("R8", "one more pipe", "files", _pipe_member("more"), FOLDER),
     Attack("R8", "a cache of Hugging Face", "files", _cache(False), (LOADS,)),
     Attack("R8", "a cache that leads out", "files", _cache(True), FOLDER),
-    Attack("R8", "a path that is a pipe", "raw", lambda folder, canary: canary / "pipe", ("file-kind", "")),
-    Attack("R8", "a path that is a device", "raw", lambda folder, canary: "/dev/zero", ("file-kind", "")),
+    Attack("R8", "a path that is a pipe", "raw", lambda folder, canary: canary / "pipe", ("file-kind",)),
+    Attack("R8", "a path that is a device", "raw", lambda folder, canary: "/dev/zero", ("file-kind",)),
 ]  # fmt: skip
 
 

@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a config names, looked at before anything is made of it: each object, where it stands, and whether it may.
 
-Reads plain values only: no class is instantiated, no layer is built. Start at audit.
+Reads plain values only: no class is instantiated, no layer is built. Files are looked through before a model is made of them (audit); so are
+configs that come as dicts, by whatever function (looking_through). Both have the bounds of nyala.core.plain. Start at audit.
 """
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from nyala.core import known
-from nyala.core.errors import NyalaError, ResourceLimitError, UnknownObjectError, UnsafeObjectError, UnsafePathError
-from nyala.core.serialization import caller_objects, revive
-from nyala.files.json_text import pointer
+from nyala.core.errors import NyalaError, ResourceLimitError, UnknownObjectError, UnsafeObjectError, UnsafePathError, placed
+from nyala.core.plain import check_bounds, pointer
+from nyala.core.serialization import caller_objects, not_data
 
 MAX_LAYERS = 20_000
 MAX_CALLS = 1_000_000  # of layers, those in models that are called several times counted each time
@@ -58,10 +61,66 @@ def findings(config: Any, where: str, start: str = "") -> Iterator[Finding]:
     yield from _walk(config, where, (start.strip("/"),) if start.strip("/") else (), "", False)
 
 
-def _walk(value: Any, where: str, path: tuple, position: str, shapes_only: bool) -> Iterator[Finding]:
-    if isinstance(value, list):
+class _Looking(threading.local):
+    inside = False
+
+
+_looking = _Looking()
+
+
+@contextlib.contextmanager
+def looking_through(config: Any, where: str, position: str = "") -> Iterator[None]:
+    """Inside, an object is made of a config that came as a dict. Before, it is held to the bounds of files and refused if it names what none may.
+
+    What is merely unknown is left to whoever makes the object: it may be no object at all. If that fails, the error says where it stands.
+    Within another config that has been looked through this does nothing.
+
+    Args:
+        config: plain values, and objects that the caller put among them.
+        where: what to call it in errors, "Dense.from_config".
+        position: of the object, a key of nyala.core.known.POSITIONS.
+    """
+    if _looking.inside:
+        yield
+        return
+    check_bounds(config, where)
+    _check_work(config, where)
+    unknown: list[NyalaError] = []
+    for finding in _walk(config, where, (), position, False, compiled=True):
+        if isinstance(finding.problem, UnknownObjectError):
+            unknown.append(finding.problem)
+        elif finding.problem is not None:
+            raise finding.problem
+    _looking.inside = True
+    try:
+        yield
+    except UnknownObjectError as error:
+        found = next((one for one in unknown if one.got == error.got), None)
+        if found is None:
+            raise
+        raise found from error
+    except NyalaError as error:
+        if not error.rule:
+            placed(error, where, "config-argument")
+        raise
+    finally:
+        _looking.inside = False
+
+
+@contextlib.contextmanager
+def looked_through() -> Iterator[None]:
+    """Inside, objects are made of a config that was audited already, as that of a file."""
+    before, _looking.inside = _looking.inside, True
+    try:
+        yield
+    finally:
+        _looking.inside = before
+
+
+def _walk(value: Any, where: str, path: tuple, position: str, shapes_only: bool, compiled: bool = False) -> Iterator[Finding]:
+    if isinstance(value, (list, tuple)):
         for i, item in enumerate(value):
-            yield from _walk(item, where, (*path, i), position, shapes_only)
+            yield from _walk(item, where, (*path, i), position, shapes_only, compiled)
     if not isinstance(value, dict):
         return
     if "class_name" in value and ("config" in value or str(value["class_name"]).startswith("__")):
@@ -76,19 +135,24 @@ def _walk(value: Any, where: str, path: tuple, position: str, shapes_only: bool)
         if callable(given) and key == "config":
             inner = {k: v for k, v in inner.items() if k != "function"}  # the caller passes it, by the name of the layer
         if key == "inbound_nodes":
-            yield from _walk(inner, where, (*path, key), "arguments", shapes_only)
-        elif key == "compile_config":
+            yield from _walk(inner, where, (*path, key), "arguments", shapes_only, compiled)
+        elif key == "compile_config" and not compiled:
             continue
         else:
             deeper = position if isinstance(name, str) and name.startswith("__") else known.position_of(key)
-            yield from _walk(inner, where, (*path, key), deeper, shapes_only or key == "build_config")
+            yield from _walk(inner, where, (*path, key), deeper, shapes_only or key == "build_config", compiled)
     config = value.get("config")
     if name == "TorchModuleWrapper" and isinstance(config, dict) and isinstance(config.get("module"), str):
         yield Finding(pointer((*path, "config", "module")), name, None, _pickle(where, pointer(path)))
     if isinstance(name, str) and name in LOOKUPS and isinstance(config, dict):
         for key in ("vocabulary", "idf_weights"):
             if isinstance(config.get(key), str):
-                yield Finding(pointer((*path, "config", key)), config[key][:80], None, _outer_file(where, name, config[key]))
+                yield Finding(
+                    pointer((*path, "config", key)),
+                    config[key][:80],
+                    None,
+                    _outer_file(f"{where} at {pointer((*path, 'config', key))}", name, config[key]),
+                )
 
 
 def _look(value: dict[str, Any], where: str, path: tuple, position: str, shapes_only: bool) -> Finding:
@@ -111,7 +175,7 @@ def _look(value: dict[str, Any], where: str, path: tuple, position: str, shapes_
     try:
         if isinstance(name, str) and name.startswith("__"):
             if name not in VALUES:
-                revive({"class_name": name})
+                raise not_data(name)
         elif name in ("function", "builtin_function_or_method"):
             known.find(value.get("config"), module, value.get("registered_name"), position, function=True)
         elif isinstance(module, str) and module.startswith(("keras.src.ops", "keras.ops", "nyala.ops")):
@@ -121,15 +185,19 @@ def _look(value: dict[str, Any], where: str, path: tuple, position: str, shapes_
         else:
             known.find(name, module, value.get("registered_name"), position)
     except NyalaError as error:
-        problem = _placed(error, where, place)
+        problem = _refused(error, where, place)
     return Finding(place, shown, module if isinstance(module, str) else None, problem)
 
 
-def _placed(error: NyalaError, where: str, place: str) -> NyalaError:
-    """The same error, that says where in which file."""
+def _refused(error: NyalaError, where: str, place: str) -> NyalaError:
+    """The same refusal, that says where in which file."""
     kind = type(error) if isinstance(error, (UnsafeObjectError, UnknownObjectError)) else UnknownObjectError
     rule = getattr(error, "rule", "object-unknown")
-    return kind(f"{where} at {place}: {error.where}", need=error.need, got=error.got, why=error.why, fix=error.fix, rule=rule)
+    return kind(f"{_at(where, place)}: {error.where}", need=error.need, got=error.got, why=error.why, fix=error.fix, rule=rule)
+
+
+def _at(where: str, place: str) -> str:
+    return where if place == "/" else f"{where} at {place}"
 
 
 def _inside(where: str, path: tuple) -> UnsafeObjectError:
