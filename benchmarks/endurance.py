@@ -29,7 +29,8 @@ from nyala.core.transforms import Program
 GROWTH = 1.1  # own memory may become so many times what it was after the warm-up
 LARGEST = 300  # rows of a prediction, at most
 BATCH = 32  # predict's own
-PREDICT_PROGRAMS = int(math.log2(BATCH)) + 1  # a power of two of rows each: 1, 2, 4, ..., 32
+PREDICT_SIZES = [2**power for power in range(int(math.log2(BATCH)) + 1)]  # rows of a single batch: 1, 2, 4, ..., 32
+PREDICT_PROGRAMS = len(PREDICT_SIZES) + 1  # and two batches at once, where there are eight or more
 PROGRAMS_OF_A_FIT = 2  # batches of the full size; what is left over at the end
 RANDOM = np.random.default_rng(0)
 
@@ -78,8 +79,7 @@ def model_of(width: int) -> nyala.Model:
 def predictions(width: int) -> Callable[[], object]:
     """One call of predict: first with a number of rows for each program, then with numbers drawn at random."""
     model, x = model_of(width), RANDOM.normal(size=(LARGEST, 12, width)).astype("float32")
-    each = [2**power for power in range(PREDICT_PROGRAMS)]
-    sizes = itertools.chain(each, [LARGEST], iter(lambda: int(RANDOM.integers(1, LARGEST + 1)), 0))
+    sizes = itertools.chain(PREDICT_SIZES, [LARGEST], iter(lambda: int(RANDOM.integers(1, LARGEST + 1)), 0))
     return lambda: model.predict(x[: next(sizes)], verbose=0)
 
 

@@ -155,6 +155,8 @@ def test_a_saved_model_as_a_layer(tmp_path):
             layers.TFSMLayer(tmp_path / "model", call_endpoint="predict")
     config = layer.get_config()
     with raises(UnsafePathError, "TFSMLayer.from_config needs safe_mode=False, which only a caller can pass, got a config that names the SavedModel"):
+        layers.TFSMLayer.from_config(config)
+    with raises(UnsafePathError, "deserialize_keras_object(config) at / needs layers whose computation is their own, got a TFSMLayer."):
         layers.deserialize({"module": "keras.layers", "class_name": "TFSMLayer", "config": config, "registered_name": None})
     with nyala.backend("tensorflow"):
         assert layers.TFSMLayer.from_config(config, safe_mode=False).get_config() == config
