@@ -7,7 +7,6 @@ zero rows to the size of the others, and a single batch to a power of two; the r
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import Any
 
@@ -48,20 +47,20 @@ def predict_arrays(model: Any, data: ArrayData) -> Any:
 def _batches_in_one(model: Any, data: ArrayData) -> int:
     """How many batches make one call of the compiled program: weights are read and packed once for all of them, and large products are quicker.
     Powers of two, so that programs are few. Sizes alone decide, never time: the same rows always meet the same program."""
-    if _bytes_of_row(model, data.parts[0]) * data.batch_size * GROUP > GROUP_BYTES:
-        return 1  # such batches fill caches and cores by themselves: no gain was measured
     count = min(GROUP, data.steps // 4)  # what fills up the last one is a fourth at most
-    return 1 << (count.bit_length() - 1) if count > 1 else 1
+    if count < 2 or _bytes_of_row(model, data.parts[0]) * data.batch_size * GROUP > GROUP_BYTES:
+        return 1  # larger batches fill caches and cores by themselves: no gain was measured
+    return 1 << (count.bit_length() - 1)
 
 
 def _bytes_of_row(model: Any, x: Any) -> int:
     """Of the largest tensor between two layers, for one sample; sizes that the graph leaves open count as the longest of the input's."""
     given = [leaf.shape[1:] for leaf in tree.flatten(x)]
     longest = max((size for shape in given for size in shape), default=1)
-    between = [tensor.shape[1:] for layer in model._flatten_layers() for node in layer.inbound_nodes for tensor in node.output_tensors]
-    if not between:
-        return GROUP_BYTES  # not built: nothing is known
-    return 4 * max(math.prod(longest if size is None else size for size in shape) for shape in [*given, *between])
+    between = [tensor.shape for layer in model._flatten_layers() for node in layer.inbound_nodes for tensor in node.output_tensors]
+    if not between or any(shape[:1] != (None,) for shape in between):
+        return GROUP_BYTES  # not built: nothing is known; or the model says how many samples a batch has
+    return 4 * max(math.prod(longest if size is None else size for size in shape) for shape in [*given, *(shape[1:] for shape in between)])
 
 
 def _in_turn(model: Any, data: ArrayData) -> Any:
@@ -96,9 +95,12 @@ def predict_batch(model: Any, batch: tuple) -> Any:
 
 def _predict_filled(model: Any, batch: tuple, rows: int, size: int) -> Any:
     """Predictions for a batch filled up to `rows`; an error tells of the shape of a batch of `size` as it was given."""
-    with contextlib.suppress(ShapeError):
+    try:
         return predict_batch(model, _filled(batch, rows))
-    return predict_batch(model, tree.map_structure(lambda leaf: leaf[:size], batch))
+    except ShapeError as error:
+        refused = error
+    predict_batch(model, tree.map_structure(lambda leaf: leaf[:size], batch))  # raises, too
+    raise refused
 
 
 def _recorded(model: Any, batch: tuple) -> RecordedPrediction:

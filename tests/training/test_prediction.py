@@ -164,6 +164,14 @@ def test_a_model_that_is_not_built_is_predicted_batch_by_batch():
     np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
 
 
+def test_a_model_that_says_how_many_rows_it_takes_gets_so_many():
+    model = nyala.Sequential([nyala.Input((5,), batch_size=4), layers.Dense(3), layers.Flatten()])
+    x = RANDOM.normal(size=(4 * 70, 5)).astype("float32")
+    got = model.predict(x, batch_size=4)
+    assert rows_of_programs(model) == [4]
+    np.testing.assert_allclose(got, np.concatenate([np.asarray(model(x[i : i + 4])) for i in range(0, 280, 4)]), rtol=1e-5, atol=1e-6)
+
+
 def test_steps_say_how_many_batches_are_predicted():
     model = dense()
     x = RANDOM.normal(size=(4 * 70, 5)).astype("float32")
