@@ -44,12 +44,12 @@ class Server(http.server.BaseHTTPRequestHandler):
         self.raw(206 if start else 200, self.body[start:][:cut], **headers)
 
     def raw(self, status, content, **headers):
+        self.sent.append(len(content))  # before the other side knows anything, and could ask again
         self.send_response(status)
         for key, value in headers.items():
             if value is not None:
                 self.send_header(key.replace("_", "-"), value)
         self.end_headers()
-        self.sent.append(len(content))  # before the other side can be done
         self.wfile.write(content)
 
     def log_message(self, *args):
