@@ -44,11 +44,11 @@ class Replacing:
     LEAST = 32 << 20  # bytes more than at the start, from which it is worth a look
 
     def __init__(self) -> None:
-        self._before = _resident()
+        self._before = resident()
 
     def replaced(self, size: int) -> None:
         """An array took the place of one of as many bytes, which is free now. A gap of that size, and a quarter more, may stay for the next."""
-        if size >= 1 << 20 and _resident() - self._before > max(self.LEAST, size * 5 // 4):
+        if size >= 1 << 20 and resident() - self._before > max(self.LEAST, size * 5 // 4):
             _trim(0)
 
 
@@ -63,7 +63,7 @@ def _find_trim() -> Callable[[int], Any]:
 _trim = _find_trim()
 
 
-def _resident() -> int:
+def resident() -> int:
     """Bytes of this process that are in memory; 0 where the system does not tell."""
     try:
         with open("/proc/self/statm", encoding="ascii") as file:

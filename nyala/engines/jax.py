@@ -29,7 +29,7 @@ from jax import lax
 from nyala.core.alignment import aligned
 from nyala.engines import _jax_windows as windows
 from nyala.engines._jax_fast import FAST, position
-from nyala.engines._memory import keep_freed_memory
+from nyala.engines._memory import Leftovers, keep_freed_memory
 from nyala.engines._sharing import others_use_gpu
 from nyala.engines.protocol import Engine, Shape, Tensor, Tree
 
@@ -66,10 +66,12 @@ class JaxEngine(Engine):
 
     name = "jax"
     compiles = True
+    runs_ahead = True
     fast = FAST
 
     def __init__(self) -> None:
         keep_freed_memory()
+        self._leftovers = Leftovers()
         _keep_compiled_programs()
         if others_use_gpu():  # leave them the rest: JAX would take most of the GPU's memory at once
             os.environ.setdefault(PREALLOCATE, "false")
@@ -128,6 +130,9 @@ class JaxEngine(Engine):
         jax.config.update("jax_enable_x64", True)
 
     def block(self, tree: Tree) -> Tree:
+        for leaf in jax.tree.leaves(tree)[:1]:
+            if hasattr(leaf, "is_ready"):
+                self._leftovers.watch(leaf.is_ready)
         return jax.block_until_ready(tree)
 
     def devices(self) -> list[str]:

@@ -63,6 +63,7 @@ class Engine:
         differentiable: whether value_and_grad works.
         abstract: whether tensors have shapes and dtypes but no values.
         compiles: whether `compile` traces (side effects of Python code then happen once per shape).
+        runs_ahead: whether compiled programs are queued, any number of them, and `block` waits for the tensors it is given alone.
         fast: shortcuts for composed ops, `{"layer_normalization": function}`. A shortcut takes the very arguments of the body it
             replaces (after conversion and promotion) and returns the same values, gradients and dtypes; it may return
             NotImplemented to leave a case to the composed body. The check suite compares the two.
@@ -78,6 +79,7 @@ class Engine:
     differentiable: bool = True
     abstract: bool = False
     compiles: bool = False
+    runs_ahead: bool = False
     fast: dict[str, Callable] = {}
     together: Callable[[list[Tensor]], Any] | None = None
     records = False

@@ -7,6 +7,7 @@ step if a callback wants every batch. Nothing in between waits for the device bu
 
 from __future__ import annotations
 
+import collections
 import itertools
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ from nyala.engines.spec import Spec
 from nyala.training.data import ArrayData, LazyRows, StreamData, closing
 from nyala.training.recorded import RecordedStep
 
+QUEUED_STEPS = 4  # of a stream: enough to hide a pause of the host; each holds its batch
 DISPATCH_SECONDS = 0.05  # so that the progress bar stays alive and the cost of Python vanishes
 RESIDENT_BYTES = 2**31  # arrays beyond this are fed batch by batch
 READ_WHOLE_BYTES = 2**26  # arrays on disk, and sparse ones, beyond this are not read at once
@@ -133,6 +135,7 @@ class Runner:
         self.specs: Any = None  # of the first batch of a stream, from which all can be built again
         self.skip: int | None = 0  # steps that the next epoch leaves out, since they are done; None leaves out all
         self.last: Any = None  # the batch of a stream that was trained on last
+        self._queued: collections.deque[Any] = collections.deque()  # a result of each step that may not be done
         self.replay = False  # whether batches of skipped steps must be read once more
 
     def epoch(
@@ -173,7 +176,22 @@ class Runner:
             return self.logs
         program = self.programs.get((self.kind, "batch", shapes), self._with_results(self.step), [specs_of(batch)], shapes)
         self.logs = program(batch)
+        if current().runs_ahead:
+            self._keep_pace()
         return self.logs
+
+    def _keep_pace(self) -> None:
+        """Wait for the step before the last few: batches would pile up in memory where the device is slower than the host."""
+        logs = self.logs
+        first = next(iter(logs.values()), None) if isinstance(logs, dict) else None
+        if engine.is_tensor(first):
+            self._queued.append(first)
+            self._wait(QUEUED_STEPS)
+
+    def _wait(self, queued: int) -> None:
+        """Wait until only so many steps of a stream are queued."""
+        while len(self._queued) > queued:
+            current().block(self._queued.popleft())
 
     def _with_results(self, function: Callable) -> Callable:
         """The same function; compiled ones return the results of the metrics where it returns nothing: another dispatch for them would cost more."""
@@ -198,6 +216,7 @@ class Runner:
                 if done - first >= each:
                     yield first, done
                     first = done
+        self._wait(0)
         if done > first:
             yield first, done
 

@@ -41,18 +41,18 @@ def test_pages_are_small_and_the_setting_is_put_back(usual, monkeypatch):
 GROWTH = """
 import ctypes, json, sys
 import numpy as np
-from nyala.core.alignment import Replacing, _resident
+from nyala.core.alignment import Replacing, resident
 from nyala.engines._memory import keep_freed_memory
 
 keep_freed_memory()
 SIZE, COUNT = 1 << 21, 100
 old = [np.ones(SIZE, "uint8") for _ in range(COUNT)]  # one after the other
-before = most = _resident()
+before = most = resident()
 replacing = Replacing()
 for i in reversed(range(COUNT)):
     new = np.ones(SIZE + 64, "uint8")  # a little too large for the gap that the last one left
     old[i] = new
-    most = max(most, _resident())
+    most = max(most, resident())
     if sys.argv[1] == "told":
         replacing.replaced(SIZE)
 print(json.dumps((most - before) / 2**20))
