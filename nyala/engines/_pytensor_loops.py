@@ -27,7 +27,9 @@ Tensors = tuple[Tensor, ...]
 
 
 class _Flow(Op):
-    """An operation that runs graphs; subclasses say how."""
+    """An operation that runs graphs, its parts; subclasses say how."""
+
+    parts: tuple[Inner, ...]
 
     def make_node(self, *inputs: Variable) -> Apply:
         return Apply(self, inputs, [kind() for kind in self.types])
@@ -39,6 +41,8 @@ class _Flow(Op):
 
 @lowers(_Flow)
 def _run_of(node: Apply) -> Callable:
+    for part in node.op.parts:  # compiled with what is around them
+        _ = part.run
     return node.op.run if len(node.outputs) > 1 else lambda *arrays: node.op.run(*arrays)[0]
 
 
@@ -49,7 +53,7 @@ class Cond(_Flow):
     """One of two graphs of the same inputs."""
 
     def __init__(self, chosen: Inner, other: Inner) -> None:
-        self.chosen, self.other = chosen, other
+        self.parts = self.chosen, self.other = chosen, other
         self.types = [x.type for x in chosen.outputs]
 
     def run(self, predicate: Any, *arrays: Any) -> list:
@@ -90,7 +94,7 @@ class While(_Flow):
     """state = body(*state, *around) while condition(*state, *around)."""
 
     def __init__(self, condition: Inner, body: Inner) -> None:
-        self.condition, self.body = condition, body
+        self.parts = self.condition, self.body = condition, body
         self.types = [x.type for x in body.outputs]
 
     def run(self, *arrays: Any) -> list:
@@ -136,6 +140,7 @@ class Scan(_Flow):
 
     def __init__(self, body: Inner, carried: int, fed: int, length: int, reverse: bool, kept: bool) -> None:
         self.body, self.carried, self.fed, self.length, self.reverse, self.kept = body, carried, fed, length, reverse, kept
+        self.parts = (body,)
         first = body.outputs[:carried]
         stacked = [*body.outputs[carried:], *(first if kept else [])]
         self.types = [*(x.type for x in first), *(type_of((length, *x.type.shape), x.type.dtype) for x in stacked)]

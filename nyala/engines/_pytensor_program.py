@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """How graphs of PyTensor become functions of NumPy arrays.
 
-By default each operation of a graph becomes a line of Python that calls NumPy, equal operations become one, and what depends on constants alone is
-computed at once: such a function is ready in milliseconds, runs what was written and nothing else, and may be called from several threads. The
-linkers of PyTensor take its rewrites and their time instead; NYALA_PYTENSOR_LINKER chooses. Knows PyTensor and NumPy only. Start at program.
+Each operation of a graph becomes a line of Python that calls NumPy, equal operations become one, and what depends on constants alone is computed at
+once: such a function is ready in milliseconds, runs what was written and nothing else, and may be called from several threads. Where there is a C++
+compiler, lines of compiled functions that are worth it become loops of C (`_pytensor_kernels.py`), with the same bits. The linkers of PyTensor take
+its rewrites and their time instead; NYALA_PYTENSOR_LINKER chooses. Knows PyTensor and NumPy only. Start at program.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from __future__ import annotations
 # pyright: reportArgumentType=false, reportAssignmentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportGeneralTypeIssues=false
 # pyright: reportIncompatibleMethodOverride=false, reportIndexIssue=false, reportMissingImports=false, reportMissingModuleSource=false
 # pyright: reportOperatorIssue=false, reportOptionalMemberAccess=false, reportPrivateImportUsage=false, reportReturnType=false
+import contextlib
 import functools
 import importlib.util
 import itertools
+import operator
 import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,9 +39,15 @@ from pytensor.tensor.blockwise import Blockwise
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 from pytensor.tensor.math import Dot
 from pytensor.tensor.shape import Reshape, Shape, SpecifyShape
+from pytensor.tensor.subtensor import AdvancedSubtensor
 from pytensor.tensor.type import TensorType
 
-LINKERS = ("numpy", "c", "numba", "jax")
+from nyala.engines._pytensor_compiler import compiled
+from nyala.engines._pytensor_kernels import Line, Loop, fused
+
+LINKERS = ("c", "numpy", "cvm", "numba", "jax")
+FEWEST = 24  # operations in loops for which a program is worth a run of the compiler
+LEAST = 2**22  # or their results, in elements: 5 ms of NumPy or more
 FOLDED = 2**16  # constants of at most so many elements are computed ahead
 SMALL = 64  # bytes of constants that are compared by value
 SLOW = 10.0  # seconds after which a note says what takes so long
@@ -53,22 +62,34 @@ _noted = False
 
 @functools.cache
 def linker() -> str:
-    """What runs graphs: NYALA_PYTENSOR_LINKER, else NumPy."""
-    wanted = os.environ.get("NYALA_PYTENSOR_LINKER") or "numpy"
+    """What runs graphs: NYALA_PYTENSOR_LINKER, else NumPy and loops of C."""
+    wanted = os.environ.get("NYALA_PYTENSOR_LINKER") or LINKERS[0]
     if wanted not in LINKERS:
-        raise ValueError(f"NYALA_PYTENSOR_LINKER needs one of {', '.join(LINKERS)}, got {wanted!r}.\n  fix: leave it out for 'numpy'")
+        raise ValueError(f"NYALA_PYTENSOR_LINKER needs one of {', '.join(LINKERS)}, got {wanted!r}.\n  fix: leave it out for 'c' where it can be")
+    compiler = not pytensor.config.cxx and ("a C++ compiler", "install g++ or clang++, or name one in PYTENSOR_FLAGS=cxx=...")
     missing = {
-        "c": not pytensor.config.cxx and ("a C++ compiler", "install g++ or clang++, or name one in PYTENSOR_FLAGS=cxx=..."),
+        "c": os.environ.get("NYALA_PYTENSOR_LINKER") and compiler,
+        "cvm": compiler,
         "numba": importlib.util.find_spec("numba") is None and ("the package 'numba'", "pip install numba"),
     }.get(wanted)
     if missing:
-        raise ImportError(f"NYALA_PYTENSOR_LINKER={wanted} needs {missing[0]}, and finds none.\n  fix: {missing[1]}; or leave it out for 'numpy'")
+        raise ImportError(f"NYALA_PYTENSOR_LINKER={wanted} needs {missing[0]}, and finds none.\n  fix: {missing[1]}; or leave it out, or say 'numpy'")
     return wanted
 
 
-def program(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callable[..., list]:
-    """A function of arrays, one for each input, that gives a list of arrays."""
-    return _by_numpy(inputs, outputs) if linker() == "numpy" else _by_pytensor(inputs, outputs)
+def program(inputs: Sequence[Variable], outputs: Sequence[Variable], lasting: bool = False) -> Callable[..., list]:
+    """A function of arrays, one for each input, that gives a list of arrays.
+
+    Args:
+        lasting: whether it will run so often that a compiler may take a second for it.
+    """
+    if linker() not in ("c", "numpy"):
+        return _by_pytensor(inputs, outputs)
+    if linker() == "numpy" or not (lasting or _building.unit is not None):
+        return _Lined(inputs, outputs)
+    with _unit() as unit:
+        unit.append(_Lined(inputs, outputs))
+        return unit[-1]
 
 
 # PyTensor's linkers ---------------------------------------------------------------------------------------------------------------
@@ -78,7 +99,7 @@ def _by_pytensor(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Cal
     if linker() == "jax":
         from nyala.engines import _pytensor_jax  # noqa: F401  its operations, for this linker
     start = time.perf_counter()
-    mode = Mode("cvm" if linker() == "c" else linker(), RewriteDatabaseQuery(include=["fast_run"], exclude=UNSUITED))
+    mode = Mode(linker(), RewriteDatabaseQuery(include=["fast_run"], exclude=UNSUITED))
     with pytensor.config.change_flags(gcc__cxxflags=f"{QUICK} {pytensor.config.gcc__cxxflags}"):
         function = pytensor.function(list(inputs), list(outputs), mode=mode, on_unused_input="ignore", trust_input=True)
     lock, dtypes = threading.Lock(), [getattr(x.type, "dtype", None) for x in outputs]
@@ -100,7 +121,7 @@ def _note(seconds: float) -> None:
     global _noted
     if seconds > SLOW and not _noted:
         _noted = True
-        way = "leave NYALA_PYTENSOR_LINKER out to run on NumPy, which needs no compiler"
+        way = "NYALA_PYTENSOR_LINKER=numpy compiles nothing"
         print(f"note: PyTensor's linker {linker()!r} took {seconds:.0f} s to compile a function; {way}", file=sys.stderr)
 
 
@@ -113,13 +134,13 @@ class _Lines:
     Attributes:
         names: variable -> the name of its value.
         values: name -> a constant or a function of NumPy arrays.
-        lines: (results, function, arguments), all names.
+        lines: what is done, in order.
     """
 
     def __init__(self, inputs: Sequence[Variable]) -> None:
         self.names: dict[Variable, str] = {variable: f"i{n}" for n, variable in enumerate(inputs)}
         self.values: dict[str, Any] = {}
-        self.lines: list[tuple[list[str], str, list[str]]] = []
+        self.lines: list[Line] = []
         self._known: dict[Any, list[str]] = {}
         self._count = itertools.count()
 
@@ -159,41 +180,94 @@ class _Lines:
                 results = [f"t{next(self._count)}" for _ in node.outputs]
                 name = f"f{next(self._count)}"
                 self.values[name] = function
-                self.lines.append((results, name, arguments))
+                self.lines.append(Line(results, name, arguments, node, used))
             self._known[key] = results
         self.names.update(zip(node.outputs, results, strict=True))
 
-    def source(self, inputs: int, outputs: Sequence[str]) -> str:
-        """The whole function; what no result needs is left out, and values go when they were read for the last time."""
-        alive, body = set(outputs), []
-        for results, function, arguments in reversed(self.lines):
-            if not alive.intersection(results):
-                continue
-            gone = [name for name in dict.fromkeys(arguments) if name not in alive and name.startswith("t")]
-            gone += [name for name in results if name not in alive]
-            if gone:
-                body.append(f"    del {', '.join(gone)}")
-            body.append(f"    {', '.join(results)} = {function}({', '.join(arguments)})")
-            alive.update(arguments)
-        heading = f"def program({', '.join(f'i{n}' for n in range(inputs))}):"
-        return "\n".join([heading, *reversed(body), f"    return [{', '.join(outputs)}]"])
+    def needed(self, outputs: Sequence[str]) -> list[Line]:
+        """The lines without what no result needs."""
+        alive, found = set(outputs), []
+        for line in reversed(self.lines):
+            if not alive.isdisjoint(line.results):
+                found.append(line)
+                alive.update(line.arguments)
+        return found[::-1]
 
 
-def _by_numpy(inputs: Sequence[Variable], outputs: Sequence[Variable]) -> Callable[..., list]:
-    lines = _Lines(inputs)
-    with np.errstate(all="ignore"):
-        for node in io_toposort(list(inputs), list(outputs)):
-            lines.add(node)
-    results = [lines.name_of(variable) for variable in outputs]
-    namespace = dict(lines.values)
-    exec(compile(lines.source(len(inputs), results), "<a function of PyTensor>", "exec"), namespace)
-    function = namespace["program"]
+def source(lines: Sequence[tuple[list[str], str, list[str]]], inputs: int, outputs: Sequence[str]) -> str:
+    """The code of a function: lines "results = function(arguments)". Values go when they were read for the last time."""
+    alive, body = set(outputs), []
+    for results, function, arguments in reversed(lines):
+        gone = [name for name in dict.fromkeys(arguments) if name not in alive and name.startswith("t")]
+        gone += [name for name in results if name not in alive]
+        if gone:
+            body.append(f"    del {', '.join(gone)}")
+        body.append(f"    {', '.join(results)} = {function}({', '.join(arguments)})")
+        alive.update(arguments)
+    heading = f"def program({', '.join(f'i{n}' for n in range(inputs))}):"
+    return "\n".join([heading, *reversed(body), f"    return [{', '.join(outputs)}]"])
 
-    def run(*arrays: Any) -> list:
+
+class _Lined:
+    """A graph as a function of NumPy arrays that gives a list of them."""
+
+    def __init__(self, inputs: Sequence[Variable], outputs: Sequence[Variable]) -> None:
+        self._lines, self._inputs = _Lines(inputs), len(inputs)
         with np.errstate(all="ignore"):
-            return [np.asarray(x) for x in function(*arrays)]
+            for node in io_toposort(list(inputs), list(outputs)):
+                self._lines.add(node)
+        self._outputs = [self._lines.name_of(variable) for variable in outputs]
+        self._function: Callable | None = None
 
-    return run
+    def __call__(self, *arrays: Any) -> list:
+        with np.errstate(all="ignore"):
+            return [np.asarray(x) for x in (self._function or self.settle())(*arrays)]
+
+    @functools.cached_property
+    def fused(self) -> list[Line | Loop]:
+        """The lines, some of them as loops."""
+        return fused(self._lines.needed(self._outputs), self._outputs)
+
+    def settle(self, loops: Mapping[str, Callable] | None = None) -> Callable:
+        """Make the function, with these loops of C by their codes, or without."""
+        values, lines = dict(self._lines.values), []
+        for n, line in enumerate(self.fused if loops else self._lines.needed(self._outputs)):
+            if loops and isinstance(line, Loop):
+                values |= {f"k{n}": loops[line.code], f"s{n}": line.layout}
+                lines.append((line.results, f"k{n}", [f"s{n}", *line.arguments]))
+            else:
+                lines.append(line[:3])
+        exec(compile(source(lines, self._inputs, self._outputs), "<a function of PyTensor>", "exec"), values)
+        self._function = values["program"]
+        return self._function
+
+
+class _Building(threading.local):
+    """The programs of this thread that are to be compiled together: one and those of the loops in it."""
+
+    unit: list[_Lined] | None = None
+
+
+_building = _Building()
+
+
+@contextlib.contextmanager
+def _unit() -> Iterator[list[_Lined]]:
+    if _building.unit is not None:
+        yield _building.unit
+        return
+    _building.unit = unit = []
+    try:
+        yield unit
+    finally:
+        _building.unit = None
+    loops = [line for lined in unit for line in lined.fused if isinstance(line, Loop)]
+    if sum(line.operations for line in loops) >= FEWEST or sum(line.operations * line.elements for line in loops) >= LEAST:
+        codes = list(dict.fromkeys(line.code for line in loops))
+        functions = compiled(codes, max(len(line.arguments) + len(line.results) for line in loops))
+        if functions is not None:
+            for lined in unit:
+                lined.settle(dict(zip(codes, functions, strict=True)))
 
 
 # What each operation calls --------------------------------------------------------------------------------------------------------
@@ -279,6 +353,8 @@ def _shuffled(node: Apply) -> Any:
     dropped = tuple(axis for axis in range(node.inputs[0].type.ndim) if axis not in kept)
     places = tuple(sum(other < axis for other in kept) for axis in kept)
     added = tuple(None if axis == "x" else slice(None) for axis in order)
+    if len(kept) == len(order) == node.inputs[0].type.ndim > 1:
+        return operator.methodcaller("transpose", places), [0]
 
     def run(x: Any) -> Any:
         x = np.squeeze(x, dropped) if dropped else np.asarray(x)
@@ -309,6 +385,11 @@ def _joined(node: Apply) -> Any:
     return lambda *arrays: np.concatenate(arrays, axis), range(1, len(node.inputs))
 
 
+def _taken(node: Apply) -> Any:
+    """Rows, by a tensor of their numbers."""
+    return (operator.getitem, [0, 1]) if node.op.idx_list == (0,) and node.inputs[1].type.ndim else None
+
+
 def _blockwise(node: Apply) -> Any:
     return (np.matmul, [0, 1]) if isinstance(node.op.core_op, Dot) else None
 
@@ -321,6 +402,7 @@ _LOWERED: dict[type, Callable[[Apply], Any]] = {
     Alloc: _filled,
     Shape: _shape,
     Join: _joined,
+    AdvancedSubtensor: _taken,
     Dot: lambda node: (np.dot, [0, 1]),
     Blockwise: _blockwise,
     SpecifyShape: lambda node: (None, [0]),

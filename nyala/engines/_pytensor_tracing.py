@@ -70,7 +70,8 @@ def like(x: Variable) -> Variable:
 class _Graph:
     """One trace of a function, compiled when it is called first."""
 
-    def __init__(self, function: Callable, structure: Any, specs: Sequence[ShapeDtype]) -> None:
+    def __init__(self, function: Callable, structure: Any, specs: Sequence[ShapeDtype], lasting: bool) -> None:
+        self._lasting = lasting
         self.inputs = [marked(type_of(spec.shape, spec.dtype)(), spec.dtype) for spec in specs]
         with _traced():
             outputs = function(*rebuild(structure, map(Traced, self.inputs)))
@@ -90,7 +91,7 @@ class _Graph:
         """A function of a list of arrays; narrow floats are float32 inside."""
         places = {variable: n for n, variable in enumerate(self.inputs)}
         computed = [x for x in dict.fromkeys(x for x in self.outputs if isinstance(x, Variable)) if x not in places]
-        run = program(self.inputs, computed)
+        run = program(self.inputs, computed, self._lasting)
         rows = {variable: n for n, variable in enumerate(computed)}
         widened = [n for n, variable in enumerate(self.inputs) if dtype_of(variable) in NARROW]
         narrowed = [(n, host._dtype(dtype_of(variable))) for n, variable in enumerate(computed) if dtype_of(variable) in NARROW]
@@ -124,11 +125,12 @@ class Compiled:
     Args:
         function: what to compile.
         asarray: makes arrays of leaves that are none.
+        lasting: whether it is there to be called again.
     """
 
-    def __init__(self, function: Callable, asarray: Callable) -> None:
+    def __init__(self, function: Callable, asarray: Callable, lasting: bool = True) -> None:
         functools.update_wrapper(self, function, updated=())
-        self.function, self.asarray = function, asarray
+        self.function, self.asarray, self.lasting = function, asarray, lasting
         self.graphs: dict[Any, _Graph] = {}
 
     def __call__(self, *args: Tree) -> Tree:
@@ -140,7 +142,7 @@ class Compiled:
         key = (structure, *[(leaf.dtype, leaf.shape) for leaf in leaves])
         graph = self.graphs.get(key)
         if graph is None:
-            graph = self.graphs[key] = _Graph(self.function, structure, [ShapeDtype(leaf.shape, str(leaf.dtype)) for leaf in leaves])
+            graph = self.graphs[key] = _Graph(self.function, structure, [ShapeDtype(leaf.shape, str(leaf.dtype)) for leaf in leaves], self.lasting)
         return graph(leaves)
 
     def eval_shape(self, *args: Tree) -> Tree:
@@ -150,7 +152,7 @@ class Compiled:
         specs = [ShapeDtype(tuple(x.shape), str(x.dtype)) for x in leaves]
         key = (structure, *[(host._dtype(spec.dtype), spec.shape) for spec in specs])
         if key not in self.graphs:
-            self.graphs[key] = _Graph(self.function, structure, specs)
+            self.graphs[key] = _Graph(self.function, structure, specs, self.lasting)
         return self.graphs[key].shapes()
 
 
@@ -204,7 +206,7 @@ def value_and_grad(function: Callable, asarray: Callable) -> Callable:
 
     def run(values: Sequence[Tensor]) -> tuple[tuple[Tensor, Tree], list[Tensor]]:
         if not tracing.depth:
-            return Compiled(run, asarray)(list(values))
+            return Compiled(run, asarray, lasting=False)(list(values))
         with _traced(gradients=1):
             leaves = [identity(as_variable(x)) for x in values]  # other uses of a value are constants here
             loss, aux = function([Traced(x) for x in leaves])

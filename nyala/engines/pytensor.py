@@ -22,7 +22,7 @@ import numpy as np
 from pytensor.gradient import disconnected_grad
 from pytensor.graph.basic import Variable
 
-from nyala.engines import _pytensor_linalg, _pytensor_loops, _pytensor_ops, _pytensor_windows
+from nyala.engines import _pytensor_linalg, _pytensor_loops, _pytensor_ops, _pytensor_pools, _pytensor_windows
 from nyala.engines._memory import keep_freed_memory
 from nyala.engines._pytensor_program import linker
 from nyala.engines._pytensor_tracing import Compiled, custom_gradient, tracing, value_and_grad
@@ -37,8 +37,8 @@ __all__ = ["PyTensorEngine"]
 class PyTensorEngine(NumpyEngine):
     """See `Engine` for the contract of every method.
 
-    Environment, read when the first function is compiled: NYALA_PYTENSOR_LINKER=c, numba or jax runs graphs by PyTensor's linker of that name instead
-    of NumPy.
+    Environment, read when the engine is made: NYALA_PYTENSOR_LINKER=numpy runs graphs on NumPy alone, without loops of C; cvm, numba or jax runs them
+    by PyTensor's linker of that name.
     """
 
     name = "pytensor"
@@ -167,4 +167,4 @@ for _name, _kind in PRIMITIVES.items():
         _function = vars(NumpyEngine)[_name]
         _of_arrays = (lambda _, *args, function=_function.__func__: function(*args)) if isinstance(_function, staticmethod) else _function
         setattr(PyTensorEngine, _name, _either(_name, _of_arrays))
-_ = _pytensor_linalg, _pytensor_windows  # imported for what they add to the table
+_ = _pytensor_linalg, _pytensor_pools, _pytensor_windows  # imported for what they add to the table
