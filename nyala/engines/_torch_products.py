@@ -16,7 +16,7 @@ from torch.autograd import forward_ad
 
 LEAST = 2**21  # multiplications; the call itself costs some microseconds more than MKL's
 LEAST_ROWS = 4  # below, what counts is reading the right factor
-WORTH_A_COPY = 200  # multiplications for each number that is copied
+WORTH_A_COPY = 100  # multiplications for each number that is copied
 
 
 def _find() -> Any:
