@@ -22,6 +22,8 @@ from nyala.training.recorded import RecordedPrediction, is_ours
 SMALL_BYTES = 2**15
 GROUP = 16  # batches that are predicted as one, at most
 GROUP_BYTES = 2**23  # the most that the largest tensor of such a group takes: it should stay in the caches
+LOOP_ROWS = 256  # with recurrent layers, at most: what loops do to so many rows at a time takes two cores, and little of it is in use at once
+LOOP_BYTES = 2**26  # the most that the largest tensor takes then
 
 
 def predict_arrays(model: Any, data: ArrayData) -> Any:
@@ -36,21 +38,29 @@ def predict_arrays(model: Any, data: ArrayData) -> Any:
         return results
     if not fills:
         return _in_turn(model, data)
-    size = data.batch_size * _batches_in_one(model, data)
-    rows, results = min(data.rows, data.steps * data.batch_size), []
-    for start in range(0, rows, size):
+    rows, start, results = min(data.rows, data.steps * data.batch_size), 0, []
+    size, fewer = (data.batch_size * count for count in _batches_in_one(model, data))
+    while start < rows:
+        size = size if rows - start > size // 2 else fewer
         batch = inputs_of(model, data.batch(slice(start, min(start + size, rows))))
         results.append(_predict_filled(model, batch, size, data.batch_size))
-    return _cut(joined(results), rows, len(results) * size)
+        start += size
+    return _cut(joined(results), rows, start)
 
 
-def _batches_in_one(model: Any, data: ArrayData) -> int:
-    """How many batches make one call of the compiled program: weights are read and packed once for all of them, and large products are quicker.
-    Powers of two, so that programs are few. Sizes alone decide, never time: the same rows always meet the same program."""
+def _batches_in_one(model: Any, data: ArrayData) -> tuple[int, int]:
+    """How many batches make one call of the compiled program, and how many if they are the last ones and fill it by less than half.
+
+    Weights are read and packed once for all of them, and large products are quicker. Powers of two, so that programs are few. Sizes alone decide,
+    never time: the same rows always meet the same program."""
     count = min(GROUP, data.steps // 4)  # what fills up the last one is a fourth at most
-    if count < 2 or _bytes_of_row(model, data.parts[0]) * data.batch_size * GROUP > GROUP_BYTES:
-        return 1  # larger batches fill caches and cores by themselves: no gain was measured
-    return 1 << (count.bit_length() - 1)
+    size = max(_bytes_of_row(model, data.parts[0]) * data.batch_size, 1)
+    loops = any(hasattr(layer, "cell") for layer in model._flatten_layers())
+    count = min(count, LOOP_ROWS // data.batch_size, LOOP_BYTES // size) if loops else min(count, GROUP_BYTES // size)
+    if count < 2:
+        return 1, 1  # larger batches fill caches and cores by themselves
+    count = 1 << (count.bit_length() - 1)
+    return count, 1 if loops else count
 
 
 def _bytes_of_row(model: Any, x: Any) -> int:

@@ -145,7 +145,7 @@ def test_many_small_batches_are_predicted_together(batches, together):
     np.testing.assert_allclose(model.predict(x, batch_size=4), np.asarray(model(x)), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(("bytes_of_row", "together"), [(4, 16), (4 * 30, 16), (4 * 31, 1)])
+@pytest.mark.parametrize(("bytes_of_row", "together"), [(4, 16), (4 * 30, 16), (4 * 31, 8), (4 * 240, 2), (4 * 241, 1)])
 def test_the_largest_tensor_of_a_group_stays_small(bytes_of_row, together, monkeypatch):
     monkeypatch.setattr(prediction, "GROUP_BYTES", 4 * 30 * 4 * 16)  # 30 numbers, 4 rows, 16 batches
     inputs = nyala.Input((None, 5))  # as many as the input has
@@ -154,6 +154,26 @@ def test_the_largest_tensor_of_a_group_stays_small(bytes_of_row, together, monke
     x = RANDOM.normal(size=(4 * 70, 2, 5)).astype("float32")
     np.testing.assert_allclose(model.predict(x, batch_size=4), np.asarray(model(x)), rtol=1e-5, atol=1e-6)
     assert rows_of_programs(model) == [4 * together]
+
+
+@pytest.mark.parametrize(
+    ("batches", "size", "programs"),
+    [(79, 4, [64]), (70, 4, [4, 64]), (68, 32, [32, 256]), (70, 128, [256]), (69, 128, [128, 256]), (70, 300, [300]), (3, 4, [4])],
+)
+def test_recurrent_layers_take_up_to_256_rows(batches, size, programs):
+    model = nyala.Sequential([nyala.Input((3, 5)), layers.Bidirectional(layers.LSTM(2)), layers.Dense(2)])
+    x = RANDOM.normal(size=(size * batches - 1, 3, 5)).astype("float32")
+    got = model.predict(x, batch_size=size)
+    np.testing.assert_allclose(got, np.asarray(model(x)), rtol=1e-5, atol=1e-6)
+    assert rows_of_programs(model) == programs
+
+
+def test_long_sequences_are_not_predicted_together(monkeypatch):
+    monkeypatch.setattr(prediction, "LOOP_BYTES", 4 * 3 * 5 * 4 * 8)  # 3 times 5 numbers, 4 rows, 8 batches
+    model = nyala.Sequential([nyala.Input((3, 5)), layers.GRU(2)])
+    x = RANDOM.normal(size=(4 * 70, 3, 5)).astype("float32")
+    np.testing.assert_allclose(model.predict(x, batch_size=4), np.asarray(model(x)), rtol=1e-5, atol=1e-6)
+    assert rows_of_programs(model) == [32]
 
 
 def test_a_model_that_is_not_built_is_predicted_batch_by_batch():
