@@ -107,12 +107,13 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
 
     convert = subparsers.add_parser(
         "convert",
-        help="write a model, or its weights, in another format",
-        description="Read a model that any Keras wrote and write it in the format that the suffix of the target says: .keras, .h5, or its weights\n"
-        "alone as .weights.h5, .npz or .safetensors.",
+        help="write a model, its weights or its architecture in another format",
+        description="Read a model that any Keras wrote and write it in the format that the suffix of the target says: .keras, .h5, its weights\n"
+        "alone as .weights.h5, .weights.json (shards), .npz or .safetensors, its architecture as .json. Weights alone become .weights.h5,\n"
+        ".weights.json or .safetensors, an architecture of any age one of today. The state of the optimizer goes along where both hold it.",
         epilog="examples:\n  nyala convert old.h5 new.keras\n  nyala convert model.keras weights.safetensors",
     )
-    convert.add_argument("source", metavar="IN", help="a whole model")
+    convert.add_argument("source", metavar="IN", help="a whole model, weights, or an architecture")
     convert.add_argument("target", metavar="OUT", help="where to write it")
     convert.add_argument("--force", action="store_true", help="replace OUT if it exists")
     convert.set_defaults(run=run_convert)
@@ -208,18 +209,16 @@ def run_inspect(options: argparse.Namespace, parser: Parser) -> int:
 
 
 def run_convert(options: argparse.Namespace, parser: Parser) -> int:
-    """`nyala convert`: read a whole model and write it anew."""
+    """`nyala convert`: read a file and write what is in it in another format."""
     from nyala.core.errors import NyalaError
-    from nyala.saving import load_model, save_model, save_weights
+    from nyala.files.conversion import convert
 
-    weights_only = options.target.endswith((".weights.h5", ".weights.json", ".npz", ".safetensors"))
     try:
-        model = load_model(options.source, compile=not weights_only)
-        (save_weights if weights_only else save_model)(model, options.target, overwrite=options.force)
+        count = convert(options.source, options.target, overwrite=options.force)
     except (NyalaError, OSError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
-    print(f"{options.target}: {model.count_params():,} parameters")
+    print(f"{options.target}: {count:,} parameters")
     return 0
 
 

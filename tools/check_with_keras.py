@@ -28,9 +28,9 @@ TOLERANCE = 2e-5  # relative to the largest number; both libraries compute in fl
 def flat(outputs: Any) -> list[np.ndarray]:
     """The arrays of an output, in a fixed order."""
     if isinstance(outputs, dict):
-        return [np.asarray(outputs[key], "float64") for key in sorted(outputs)]
+        return [array for key in sorted(outputs) for array in flat(outputs[key])]
     if isinstance(outputs, (list, tuple)):
-        return [np.asarray(value, "float64") for value in outputs]
+        return [array for value in outputs for array in flat(value)]
     return [np.asarray(outputs, "float64")]
 
 
@@ -61,7 +61,7 @@ def write(folder: pathlib.Path, names: list[str]) -> int:
         model = file_cases.make(name, nyala)
         x = file_cases.inputs_of(name, model)
         targets = file_cases.targets_of(name, model, x)
-        if name == "stateful":
+        if name.startswith("stateful"):
             model.reset_states()
         model.save(folder / f"{name}.keras")
         model.save_weights(folder / f"{name}.weights.h5")
@@ -74,7 +74,9 @@ def write(folder: pathlib.Path, names: list[str]) -> int:
     return 0
 
 
-H5 = ("mlp", "convolutions_1d", "embeddings", "branches", "residual")
+# Written as .h5, too. Keras 3.15.1 does not train on from its own .h5 files, cannot read its own of the others, or only with their classes.
+NOT_H5 = ("attention", "float8", "bfloat16", "subclassed", "subclassed_dict", "nested_subclassed", "deep_lists", "low_rank_int8")
+H5 = tuple(name for name in file_cases.MODELS if name not in NOT_H5)
 
 
 def read(folder: pathlib.Path) -> int:
@@ -102,8 +104,8 @@ def read(folder: pathlib.Path) -> int:
                         model = keras.saving.load_model(folder / f"{name}{suffix}", compile=suffix == ".keras")  # Keras trips over its "mse" in .h5
                 x = file_cases.inputs_of(name, model)
                 targets = file_cases.targets_of(name, model, x)
-                if name == "stateful":
-                    [layer.reset_state() for layer in model.layers if hasattr(layer, "reset_state")]
+                if name.startswith("stateful"):
+                    [layer.reset_state() for layer in model._flatten_layers() if hasattr(layer, "reset_state") and hasattr(layer, "cell")]
                 found = difference(flat(model.predict_on_batch(x)), answers)
                 stepped = difference(step(model, name, x, targets), after) if suffix == ".keras" else 0.0
                 good = found < TOLERANCE and stepped < TOLERANCE

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import csv
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -59,13 +61,25 @@ class CSVLogger(Callback):
             self.keys = sorted(logs)
             if self.model is not None and not any(k.startswith("val_") for k in self.keys):  # columns for a validation that comes later
                 self.keys += [f"val_{k}" for k in self.keys if k != "learning_rate"]
-        with open(self.filename, "a", newline="", encoding="utf-8") as file:
+        with self._whole_or_not(), open(self.filename, "a", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, ["epoch", *self.keys], delimiter=self.sep, extrasaction="ignore", restval="NA")
             if not self._has_header:
                 writer.writeheader()
                 self._has_header = True
             writer.writerow(collections.OrderedDict({"epoch": epoch, **{k: _shown(logs[k]) for k in self.keys if k in logs}}))
         self._size = os.path.getsize(self.filename)
+
+    @contextlib.contextmanager
+    def _whole_or_not(self) -> Iterator[None]:
+        """A row that cannot be written whole, as on a full disk, leaves nothing of itself."""
+        size, has_header = os.path.getsize(self.filename), self._has_header
+        try:
+            yield
+        except OSError:
+            self._has_header = has_header
+            with contextlib.suppress(OSError):
+                os.truncate(self.filename, size)
+            raise
 
 
 def _shown(value: Any) -> Any:

@@ -20,6 +20,7 @@ import numpy as np
 from nyala.callbacks.callback import Callback, Logs
 from nyala.core.errors import ArgumentError
 from nyala.engines import current
+from nyala.files.atomic import replacing, write_bytes
 from nyala.layers.arguments import is_int
 from nyala.utils.extras import need
 
@@ -199,12 +200,13 @@ class TensorBoard(Callback):
         lines = []
         for layer in layers:
             file = re.sub(r"[^\w.-]", "_", f"{layer.name}_embedding.tsv")
-            np.savetxt(folder / file, np.asarray(layer.embeddings.numpy(), np.float32), "%.8g", "\t")
+            with replacing(folder / file) as opened:
+                np.savetxt(opened, np.asarray(layer.embeddings.numpy(), np.float32), "%.8g", "\t")
             names = self.embeddings_metadata
             names = names.get(layer.name) if isinstance(names, dict) else names
             path = f'  metadata_path: "{_quoted(os.fspath(names))}"\n' if names is not None else ""
             lines.append(f'embeddings {{\n  tensor_name: "{_quoted(layer.name)}"\n  tensor_path: "{file}"\n{path}}}\n')
-        (folder / "projector_config.pbtxt").write_text("".join(lines), encoding="utf-8")
+        write_bytes(folder / "projector_config.pbtxt", "".join(lines).encode())
 
 
 def _profiled(batches: Any) -> tuple[int, int]:

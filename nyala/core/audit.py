@@ -8,19 +8,32 @@ configs that come as dicts, by whatever function (looking_through). Both have th
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from nyala.core import known
 from nyala.core.errors import NyalaError, ResourceLimitError, UnknownObjectError, UnsafeObjectError, UnsafePathError, placed
+from nyala.core.patterns import excess
 from nyala.core.plain import check_bounds, pointer
-from nyala.core.serialization import caller_objects, not_data
+from nyala.core.serialization import NOT_USABLE, caller_objects, custom_object_scope, not_data, not_usable
 
 MAX_LAYERS = 20_000
 MAX_CALLS = 1_000_000  # of layers, those in models that are called several times counted each time
 VALUES = frozenset({"__tuple__", "__bytes__", "__ellipsis__", "__slice__", "__numpy__", "__tensor__", "__keras_tensor__"})
 LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"})
+PATTERNS = frozenset({"policy_map", "optimizer_map", "exclude_layers"})  # arguments with regular expressions
+PATTERNS_ANYWHERE = 1  # repetitions in those that may begin to match anywhere
+MAX_THRESHOLDS = 1_000_000  # of a metric
+# Classes that make tables on the host, or go through as many steps, as an argument says: its largest value, and its names.
+TABLES: dict[str, tuple[int, tuple[str, ...]]] = {
+    **{f"Adaptive{kind}Pooling{rank}D": (10_000, ("output_size",)) for kind in ("Average", "Max") for rank in (1, 2, 3)},
+    **dict.fromkeys(("Resizing", "RandomCrop", "CenterCrop"), (1_000_000, ("height", "width"))),
+    **dict.fromkeys(("Linspace", "Logspace", "Geomspace"), (10_000_000, ("inbound_nodes", "num"))),
+    "MelSpectrogram": (65_536, ("num_mel_bins", "fft_length", "sequence_length")),
+    "RandomGaussianBlur": (10_000, ("kernel_size",)),
+}
 PARTS = frozenset({"build_config", "compile_config"})
 
 
@@ -57,7 +70,7 @@ def audit(config: Any, where: str, start: str = "") -> list[Finding]:
 
 def findings(config: Any, where: str, start: str = "") -> Iterator[Finding]:
     """What audit lists, one by one: who wants the first problem alone does not wait for the others."""
-    _check_work(config, where)
+    check_work(config, where)
     yield from _walk(config, where, (start.strip("/"),) if start.strip("/") else (), "", False)
 
 
@@ -84,7 +97,7 @@ def looking_through(config: Any, where: str, position: str = "") -> Iterator[Non
         yield
         return
     check_bounds(config, where)
-    _check_work(config, where)
+    check_work(config, where)
     unknown: list[NyalaError] = []
     for finding in _walk(config, where, (), position, False, compiled=True):
         if isinstance(finding.problem, UnknownObjectError):
@@ -105,6 +118,23 @@ def looking_through(config: Any, where: str, position: str = "") -> Iterator[Non
         raise
     finally:
         _looking.inside = False
+
+
+def looks_through(from_config: Callable[..., Any]) -> Callable[..., Any]:
+    """A from_config, of a class of the library, that looks through its config before it makes anything of it."""
+
+    @functools.wraps(from_config)
+    def looking(cls: type, config: Any, *arguments: Any, **options: Any) -> Any:
+        given = options.get("custom_objects", arguments[0] if arguments else None)
+        with custom_object_scope(given), looking_through(config, f"{cls.__name__}.from_config(config)"):
+            try:
+                return from_config(cls, config, *arguments, **options)
+            except NOT_USABLE as error:
+                if isinstance(error, NyalaError):
+                    raise
+                raise not_usable(cls, config, error) from error
+
+    return looking
 
 
 @contextlib.contextmanager
@@ -131,6 +161,8 @@ def _walk(value: Any, where: str, path: tuple, position: str, shapes_only: bool,
     given = name == "Lambda" and isinstance(value.get("config"), dict) and caller_objects(str(value["config"].get("name")))
     if name == "Lambda" and not given and isinstance(value.get("config"), dict) and not isinstance(value["config"].get("function", {}), dict):
         yield Finding(pointer((*path, "config", "function")), "Lambda", None, _code(where, pointer(path)))
+    if (problem := _excess(value, where, path)) is not None:
+        yield Finding(pointer(path), str(name)[:80], None, problem)
     for key, inner in value.items():
         if callable(given) and key == "config":
             inner = {k: v for k, v in inner.items() if k != "function"}  # the caller passes it, by the name of the layer
@@ -153,6 +185,36 @@ def _walk(value: Any, where: str, path: tuple, position: str, shapes_only: bool,
                     None,
                     _outer_file(f"{where} at {pointer((*path, 'config', key))}", name, config[key]),
                 )
+
+
+def _excess(value: dict[str, Any], where: str, path: tuple) -> NyalaError | None:
+    """What in the arguments of an object would take time or memory out of all proportion, though it is short."""
+    for key in PATTERNS & value.keys():
+        held = value[key]
+        patterns = [one for one in (held if isinstance(held, (list, tuple, dict)) else [held]) if isinstance(one, str)]
+        if found := excess(patterns, PATTERNS_ANYWHERE if key == "exclude_layers" else 2):
+            need, fix = "patterns that are matched in a bounded time", "make the object in code: there, patterns may be any"
+            return ResourceLimitError(f"{where} at {pointer((*path, key))}", need=need, got=found, fix=fix, rule="config-pattern")
+    count = value.get("num_thresholds")
+    if isinstance(count, int) and count > MAX_THRESHOLDS:
+        place = f"{where} at {pointer((*path, 'num_thresholds'))}"
+        return ResourceLimitError(place, need=f"at most {MAX_THRESHOLDS:,} thresholds", got=f"{count:,}", rule="config-work")
+    name, config = value.get("class_name"), value.get("config")
+    largest, keys = TABLES.get(name, (0, ())) if isinstance(name, str) else (0, ())
+    for key in keys:
+        held = value.get(key) if key == "inbound_nodes" else config.get(key) if isinstance(config, dict) else None
+        if (count := _largest(held)) > largest:
+            place = f"{where} at {pointer((*path, key) if key == 'inbound_nodes' else (*path, 'config', key))}"
+            need, why = f"at most {largest:,} for {name}", "it makes a table of as many numbers"
+            return ResourceLimitError(place, need=need, got=f"{count:,}", why=why, fix="make the layer in code", rule="config-work")
+    return None
+
+
+def _largest(value: Any) -> int:
+    """The largest integer among plain values."""
+    if isinstance(value, (list, tuple, dict)):
+        return max(map(_largest, value.values() if isinstance(value, dict) else value), default=0)
+    return value if isinstance(value, int) else 0
 
 
 def _look(value: dict[str, Any], where: str, path: tuple, position: str, shapes_only: bool) -> Finding:
@@ -237,8 +299,8 @@ def _outer_file(where: str, name: str, path: str) -> UnsafePathError:
     )
 
 
-def _check_work(config: Any, where: str) -> None:
-    """How many layers there are, and how many calls one pass through the model makes."""
+def check_work(config: Any, where: str) -> None:
+    """Raise for a config of too many layers, or of too many calls of layers in one pass through the model."""
     layers = 0
 
     def calls(value: Any) -> int:

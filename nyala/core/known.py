@@ -12,6 +12,7 @@ import difflib
 import functools
 import importlib
 import re
+import sys
 from typing import Any, NamedTuple
 
 from nyala.core.errors import UnknownObjectError, UnsafeObjectError
@@ -75,6 +76,7 @@ POSITIONS = {
     "": ("layer", "model", "scale", "activation", "initializer", "regularizer", "constraint", "loss", "metric", "optimizer", "schedule", "policy",
          "quantizer", "quantization", "seed", "op", "spec", "features", "feature", "distiller", "distillation"),
 }  # fmt: skip
+INSIDE = {"GroupedQueryAttention": "GroupQueryAttention"}  # what Keras calls a class where it names no module, as in .h5 files
 NOT_OBJECTS = frozenset({"get", "serialize", "deserialize"})
 # Ops that take functions, or whose result is no tensor of the graph.
 NOT_IN_GRAPHS = frozenset({
@@ -148,6 +150,7 @@ def member(kind: str, name: str, function: bool | None = None) -> Any:
     if kind == "features" and name != "FeatureSpace":
         return None
     loaded = importlib.import_module(package)
+    name = INSIDE.get(name, name)
     if name not in loaded.__all__:
         return None
     value = getattr(loaded, name)
@@ -234,7 +237,9 @@ def find(name: Any, module: Any = None, registered_name: Any = None, position: s
 def _unknown(name: str, module: Any, registered_name: Any, position: str, known: list[str]) -> UnknownObjectError:
     from nyala.core.serialization import names_of_caller
 
-    near = difflib.get_close_matches(name, {*known, *names_of_caller()}, n=3)
+    main = vars(sys.modules["__main__"]) if "__main__" in sys.modules else {}  # named in the error, and no more
+    own = {key for key, value in main.items() if isinstance(value, type) and not key.startswith("_")}
+    near = difflib.get_close_matches(name, {*known, *names_of_caller(), *own}, n=3)
     short = name.rpartition(">")[2]
     fix = f"pass custom_objects={{{short!r}: {short}}}, or put @nyala.saving.register_keras_serializable() above its definition"
     where = f" as {position!r}" if position else ""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from nyala.core import twins
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError
 from nyala.core.op import convert, engine
 from nyala.core.variable import Variable
@@ -139,6 +140,7 @@ class SeedGenerator:
         return {"seed": self._initial_seed, "name": self.name}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
         return cls(**config)
 

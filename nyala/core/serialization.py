@@ -25,23 +25,11 @@ _registered: dict[str, Any] = {}
 _registered_names: dict[Any, str] = {}
 
 # Package of the library -> the name that configs use for it, as Keras does.
-PUBLIC = {
-    f"nyala.{part}": f"keras.{part}"
-    for part in (
-        "activations",
-        "constraints",
-        "distillation",
-        "initializers",
-        "layers",
-        "losses",
-        "metrics",
-        "optimizers",
-        "quantizers",
-        "regularizers",
-        "random",
-        "ops",
-    )
-}
+PARTS = (
+    "activations", "constraints", "distillation", "initializers", "layers", "losses", "metrics",
+    "optimizers", "quantizers", "regularizers", "random", "ops",
+)  # fmt: skip
+PUBLIC = {f"nyala.{part}": f"keras.{part}" for part in PARTS}
 
 
 class _Custom(threading.local):
@@ -345,15 +333,24 @@ def _from_config(kind: Any, config: Any) -> Any:
             name = config.get("name") if isinstance(config, dict) else None
             placed(error, f"the config of {kind.__name__!r}" + (f" named {name!r:.80}" if name else ""), "config-argument")
         raise
-    except (TypeError, MemoryError, OverflowError, RecursionError) as error:
+    except (*NOT_USABLE, MemoryError, OverflowError, RecursionError) as error:
         where = f"the config of {kind.__name__!r}"
-        if not isinstance(error, TypeError):
+        if not isinstance(error, NOT_USABLE):
             got = f"{type(error).__name__}: {str(error)[:200]}"
             raise ResourceLimitError(where, need="an object that fits into memory", got=got, rule="weights-declared") from error
         if not str(kind.__module__).startswith("nyala."):
             raise
-        wrong = ArgumentTypeError(where, need="a config that its constructor takes", got=f"{str(config)[:80]} ({str(error)[:200]})")
-        raise placed(wrong, where, "config-argument") from error
+        raise not_usable(kind, config, error) from error
+
+
+NOT_USABLE = (TypeError, KeyError, AttributeError, IndexError)  # what from_config raises for a config of another form
+
+
+def not_usable(kind: type, config: Any, error: Exception) -> ArgumentTypeError:
+    """The error of a class of this library whose from_config raised one of NOT_USABLE."""
+    where = f"the config of {kind.__name__!r}"
+    said = f"nothing at {error}" if isinstance(error, KeyError) else str(error)[:200]
+    return placed(ArgumentTypeError(where, need="a config that its constructor takes", got=f"{str(config)[:80]} ({said})"), where, "config-argument")
 
 
 def _identity(config: dict[str, Any], name: str) -> tuple:

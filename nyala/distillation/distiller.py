@@ -7,6 +7,7 @@ from typing import Any
 
 from nyala import ops
 from nyala.core import tree
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.core.symbolic import plain_shape
@@ -118,6 +119,7 @@ class Distiller(Model):
         return {"name": self.name, "trainable": self.trainable, "dtype": serialize_keras_object(self.dtype_policy), **parts}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         revive = lambda value: deserialize_keras_object(value, custom_objects)  # noqa: E731
         parts = {name: revive(config[name]) for name in ("teacher", "student", "dtype") if name in config}

@@ -7,6 +7,7 @@ from typing import Any
 
 from nyala import losses, ops
 from nyala.core import tree
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, ShapeError, StateError, StructureError, missing_method
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.core.symbolic import plain_shape
@@ -67,6 +68,7 @@ class _OfOutputs(DistillationLoss):
         return {"loss": tree.map_structure(serialize_keras_object, self.loss) if tree.is_nested(self.loss) else serialize_keras_object(self.loss)}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any]) -> Any:
         """Make a loss from what get_config returned."""
         return cls(**{**config, "loss": _revived(config["loss"])})

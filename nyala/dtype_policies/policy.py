@@ -7,6 +7,7 @@ from typing import Any
 
 from nyala.core import config as settings
 from nyala.core import dtypes
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError
 
 _global: DTypePolicy | None = None
@@ -65,6 +66,7 @@ class DTypePolicy:
         return {"name": self._name}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any]) -> DTypePolicy:
         return cls(**config)
 

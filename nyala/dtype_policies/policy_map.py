@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError
+from nyala.core.patterns import is_match
 from nyala.dtype_policies.policy import DTypePolicy, deserialize, dtype_policy, get, serialize
 
 
@@ -55,7 +56,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
     def __getitem__(self, key: str) -> DTypePolicy:
         if key in self._policies:
             return self._policies[key]
-        found = [pattern for pattern in self._policies if re.fullmatch(pattern, key)]
+        found = [pattern for pattern in self._policies if is_match(pattern, key)]
         if len(found) > 1:
             raise ArgumentError("DTypePolicyMap", need=f"one key that matches {key!r}", got=", ".join(map(repr, found)), fix="make patterns narrower")
         return self._policies[found[0]] if found else self.default_policy
@@ -88,6 +89,7 @@ class DTypePolicyMap(DTypePolicy, MutableMapping):
         return {"default_policy": None if self._given is None else self._given.name, "policy_map": policies}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> DTypePolicyMap:
         policies = {key: deserialize(policy, custom_objects) if isinstance(policy, dict) else policy for key, policy in config["policy_map"].items()}
         return cls(config["default_policy"], policies)

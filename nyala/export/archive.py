@@ -16,9 +16,12 @@ from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
 from nyala.core.symbolic import Symbolic
 from nyala.core.variable import Variable
 from nyala.engines._interop import EXPORTS, exporter
+from nyala.files.atomic import replacing_folder
 from nyala.layers.arguments import as_choice
 from nyala.layers.input_spec import InputSpec
 from nyala.layers.layer import Layer
+
+SAVED_MODEL = {"assets", "assets.extra", "debug", "fingerprint.pb", "keras_metadata.pb", "saved_model.pb", "variables"}
 
 
 class ExportArchive:
@@ -112,7 +115,7 @@ class ExportArchive:
         """Write the SavedModel.
 
         Args:
-            filepath: a folder, made where there is none.
+            filepath: a folder that is new, or holds a SavedModel alone, which stays as it is until the new one is whole.
             options: a tf.saved_model.SaveOptions.
             verbose: print where it is and what its endpoints are.
         """
@@ -122,9 +125,24 @@ class ExportArchive:
         path = os.fspath(filepath)
         if pathlib.Path(path).is_file():
             raise ArgumentError("ExportArchive.write_out(filepath)", need="a folder", got=f"{path!r}, which is a file")
-        self._module.save(path, self._collections, options)
+        if "://" in path:  # on a file system of TensorFlow's
+            self._module.save(path, self._collections, options)
+        else:
+            _check_folder(path)
+            with replacing_folder(path) as folder:
+                self._module.save(os.fspath(folder), self._collections, options)
         if verbose:
             print(f"Saved artifact at {path!r} with the endpoints {', '.join(self._module.endpoints)}.")
+
+
+def _check_folder(path: str) -> None:
+    """Raise unless what is at path may be replaced as a whole: nothing, or a SavedModel."""
+    where = "ExportArchive.write_out(filepath)"
+    if os.path.isdir(path) and (others := sorted(set(os.listdir(path)) - SAVED_MODEL)):
+        got, fix = f"{path!r}, which holds {others[0]!r}", "name a folder in it that is not there yet"
+        raise ArgumentError(where, need="a new folder, or one that holds a SavedModel alone", got=got, fix=fix)
+    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
+        os.makedirs(os.path.dirname(os.path.abspath(path)))
 
 
 def _as_spec(leaf: Any, where: str) -> Any:

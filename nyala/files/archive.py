@@ -9,6 +9,7 @@ they are unpacked and their checksums are compared, whatever they declare. Start
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import re
 import stat
@@ -17,12 +18,14 @@ import tempfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 from nyala.files.atomic import replacing
 from nyala.files.errors import CorruptFileError, FileError, ResourceLimitError, UnsafeFileError, UnsafePathError
 from nyala.files.hdf5 import open_regular
+from nyala.files.raw import Slice, pieces
 
 MAX_MEMBERS = 10_000
 MAX_DIRECTORY = 16 << 20  # bytes of the directory at the end
@@ -69,13 +72,24 @@ class Member:
         if self.size > max_bytes:
             raise ResourceLimitError(self.where, need=f"at most {max_bytes:,} bytes", got=f"{self.size:,}", rule="zip-size")
         if not self.packed:
-            self._copy(seen or (lambda chunk: None))
-            yield _Slice(self._archive.fp, self._start, self.size)  # type: ignore[arg-type,misc]
+            self.check(seen)
+            yield Slice(self._archive.fp, self._start, self.size)  # type: ignore[arg-type,misc]
             return
         with tempfile.TemporaryFile() as file:
             self._copy(lambda chunk: (file.write(chunk), seen and seen(chunk)))
             file.seek(0)
             yield file
+
+    def check(self, seen: Callable[[Any], Any] | None = None) -> None:
+        """Read all of it once, and raise if its checksum is not right. seen gets its bytes on the way, in pieces that are gone when the next come."""
+        found = None
+        if not self.packed and self._info.compress_size == self.size:
+            with _translated(self.where):
+                found = _looked_at(self._archive.fp, self._start, self.size, seen)
+                if found not in (None, self._info.CRC):
+                    raise zipfile.BadZipFile(f"Bad CRC-32 for file {self.name!r}")
+        if found is None:
+            self._copy(seen or (lambda chunk: None))
 
     def _copy(self, then: Callable[[bytes], Any]) -> None:
         left = self.size
@@ -90,47 +104,6 @@ class Member:
                 raise CorruptFileError(
                     self.where, need=f"{self.size:,} bytes", got=f"{self.size - left:,}", fix="get the file again", rule="zip-size"
                 )
-
-
-class _Slice(io.RawIOBase):
-    """A part of a file as a file. It can be written to, and grow, where the file ends with it."""
-
-    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
-        self.file, self.start, self.size, self.place = file, start, size, 0
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        self.place = max(0, offset + (0, self.place, self.size)[whence])
-        return self.place
-
-    def tell(self) -> int:
-        return self.place
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")[: max(0, self.size - self.place)]
-        self.file.seek(self.start + self.place)
-        count = self.file.readinto(view)  # type: ignore[attr-defined]
-        self.place += count
-        return count
-
-    def write(self, data: Any) -> int:
-        self.file.seek(self.start + self.place)
-        count = self.file.write(data)
-        self.place += count
-        self.size = max(self.size, self.place)
-        return count
-
-    def truncate(self, size: int | None = None) -> int:
-        self.size = self.place if size is None else size
-        end = self.start + self.size
-        if self.file.seek(0, io.SEEK_END) < end:  # files in memory do not grow when they are cut
-            self.file.write(bytes(end - self.file.tell()))
-        self.file.truncate(end)
-        return self.size
-
-    def readable(self) -> bool:
-        return True
-
-    seekable = readable
 
 
 @contextlib.contextmanager
@@ -190,6 +163,10 @@ def _members(opened: zipfile.ZipFile, file: BinaryIO, where: str, paths: bool) -
             raise UnsafeFileError(where, need="members that are stored or deflated", got=f"{shown}, encrypted or packed otherwise", rule="zip-method")
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise UnsafePathError(where, need="members that are files", got=f"{shown}, a link or a device", rule="zip-kind")
+        if hides(info):
+            raise UnsafeFileError(
+                where, need="folders without contents", got=f"{shown} with some", why="who looks at it sees none", rule="zip-folder"
+            )
         start = _check_header(info, file, end, where)
         end = _after(info, file, start, where)
         if not info.is_dir():
@@ -202,6 +179,13 @@ def _members(opened: zipfile.ZipFile, file: BinaryIO, where: str, paths: bool) -
         if any("/".join(parts[:i]) in names for i in range(1, len(parts))):
             raise UnsafePathError(where, need="names that are files or folders", got=f"{name[:100]!r} below a file", rule="zip-name")
     return members
+
+
+def hides(info: zipfile.ZipInfo) -> bool:
+    """Whether a member is a folder with contents, or a folder by its mode and a file by its name."""
+    folder = stat.S_IFMT(info.external_attr >> 16) == stat.S_IFDIR
+    packed = 2 if info.compress_type == zipfile.ZIP_DEFLATED else 0  # nothing, deflated
+    return (folder and not info.is_dir()) or (info.is_dir() and (info.file_size > 0 or info.CRC != 0 or info.compress_size not in (0, packed)))
 
 
 def check_name(name: str, where: str) -> tuple[str, ...]:
@@ -301,7 +285,7 @@ def writing(target: Any) -> Iterator[Callable[[str, Any], None]]:
         return
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
 
-        def add(name: str, content: Any, seen: Callable[[bytes], Any] = lambda chunk: None) -> None:
+        def add(name: str, content: Any, seen: Callable[[bytes], Any] | None = None) -> None:
             check_name(name, "a zip file to be written")
             info = zipfile.ZipInfo(name, FIXED_TIME)
             info.external_attr = (stat.S_IFREG | 0o644) << 16
@@ -309,34 +293,58 @@ def writing(target: Any) -> Iterator[Callable[[str, Any], None]]:
             if callable(content):
                 _fill(archive, info, content, seen)
                 return
-            seen(content)
+            if seen is not None:
+                seen(content)
             archive.writestr(info, content)
 
         yield add
 
 
-def _fill(archive: zipfile.ZipFile, info: zipfile.ZipInfo, content: Callable[[BinaryIO], Any], seen: Callable[[bytes], Any]) -> None:
+def _fill(archive: zipfile.ZipFile, info: zipfile.ZipInfo, content: Callable[[BinaryIO], Any], seen: Callable[[bytes], Any] | None) -> None:
     """Add a member that is written in any order, in place: its header is written again when size and checksum are known."""
     file: Any = archive.fp
     info.header_offset, info.CRC = archive.start_dir, 0
     file.seek(info.header_offset)
     file.write(info.FileHeader(zip64=True))
     begin = file.tell()
-    content(_Slice(file, begin, 0))  # type: ignore[arg-type]
+    content(Slice(file, begin, 0))  # type: ignore[arg-type]
     archive.start_dir = file.seek(0, io.SEEK_END)
     info.file_size = info.compress_size = archive.start_dir - begin
-    file.seek(begin)
-    while chunk := file.read(CHUNK):
-        info.CRC = zlib.crc32(chunk, info.CRC)
-        seen(chunk)
+    file.flush()
+    found = _looked_at(file, begin, info.file_size, seen)
+    if found is None:
+        found = 0
+        file.seek(begin)
+        while chunk := file.read(CHUNK):
+            found = zlib.crc32(chunk, found)
+            if seen is not None:
+                seen(chunk)
+    info.CRC = found
     file.seek(info.header_offset)
     file.write(info.FileHeader(zip64=True))
     archive.filelist.append(info)
     archive.NameToInfo[info.filename] = info
 
 
+def _looked_at(file: Any, place: int, size: int, seen: Callable[[bytes], Any] | None) -> int | None:
+    """The CRC-32 of some bytes of a file; seen gets them meanwhile, in a thread of its own. None where the system cannot."""
+    parts, again = pieces(file, place, size), pieces(file, place, size if seen else 0)
+    if parts is None or again is None:
+        return None
+    with ThreadPoolExecutor(1) as beside:
+        other = beside.submit(_each, again, seen)
+        total = functools.reduce(lambda total, piece: zlib.crc32(piece, total), parts, 0)
+        other.result()
+    return total
+
+
+def _each(parts: Iterable[Any], then: Any) -> None:
+    for part in parts:
+        then(part)
+
+
 def check(file: Any, where: str = "the file just written", paths: bool = True) -> None:
     """Raise unless every member of a file can be read and has its checksum."""
     with reading(file, where, paths) as members:
         for member in members.values():
-            member.chunks(member.size, lambda chunk: None)
+            member.check()

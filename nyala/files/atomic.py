@@ -8,6 +8,7 @@ Start at replacing; folders go through replacing_folder.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import io
 import os
 import pathlib
@@ -17,7 +18,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
-LARGE = 1 << 20  # bytes of a piece that is worth a call of its own
+LARGE, MOST = 1 << 20, 1 << 22  # bytes of a piece that is worth a call of its own, and of the largest that is written at once
 
 
 @contextlib.contextmanager
@@ -70,11 +71,11 @@ def replacing_folder(path: Any, verify: Callable[[pathlib.Path], Any] | None = N
         for folder, _, files in os.walk(temporary, topdown=False):
             for name in files:
                 with open(os.path.join(folder, name), "rb") as file:
-                    _sync_file(file)
+                    sync_file(file)
             sync_folder(pathlib.Path(folder))
         if verify is not None:
             verify(temporary)
-        _put_folder(temporary, target)
+        put_folder(temporary, target)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, OSError):
@@ -125,24 +126,29 @@ class _Early(io.FileIO):
     That is no more than a hint, where the system takes one; what is on the disk is known after the flush alone."""
 
     def write(self, data: Any) -> int:
-        count = super().write(data)
-        if count >= LARGE and hasattr(os, "posix_fadvise"):
-            with contextlib.suppress(OSError):  # Linux begins to write what it is told to forget, and keeps it until it is written
-                os.posix_fadvise(self.fileno(), self.tell() - count, count, os.POSIX_FADV_DONTNEED)
-        return count
+        view, done = memoryview(data).cast("B"), 0
+        while done < len(view):
+            count = super().write(view[done : done + MOST])
+            done += count
+            if count >= LARGE and hasattr(os, "posix_fadvise"):
+                with contextlib.suppress(OSError):  # Linux begins to write what it is told to forget, and keeps it until it is written
+                    os.posix_fadvise(self.fileno(), self.tell() - count, count, os.POSIX_FADV_DONTNEED)
+        return done
 
 
-def _sync_file(file: BinaryIO) -> None:
+def sync_file(file: BinaryIO) -> None:
+    """Flush a file that is open for reading, where the system can."""
     if sys.platform != "win32":  # a file that is open for reading cannot be flushed there
         os.fsync(file.fileno())
 
 
-def _put_folder(temporary: pathlib.Path, target: pathlib.Path) -> None:
+def put_folder(temporary: pathlib.Path, target: pathlib.Path) -> None:
+    """Give a folder that is whole, and flushed, its name; what had it is removed."""
     if not target.exists():
         os.replace(temporary, target)
         return
     if _swap(temporary, target):
-        shutil.rmtree(temporary, ignore_errors=True)
+        _remove(temporary)
         return
     old = temporary.with_suffix(".old")
     os.replace(target, old)
@@ -151,15 +157,28 @@ def _put_folder(temporary: pathlib.Path, target: pathlib.Path) -> None:
     except BaseException:
         os.replace(old, target)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _remove(old)
+
+
+def _remove(path: pathlib.Path) -> None:
+    """Delete a folder with all in it, or a file, as far as the system lets us."""
+    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _find_rename() -> Callable[..., int]:
+    """The function of the C library that can exchange two names. It is looked up once: while a hostile file is unpacked, nothing is."""
+    try:
+        return ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError, TypeError):  # another C library, or another system
+        return lambda *arguments: -1
+
+
+_rename = _find_rename() if sys.platform.startswith("linux") else lambda *arguments: -1
 
 
 def _swap(one: pathlib.Path, other: pathlib.Path) -> bool:
     """Exchange two names in one step; False where the system cannot."""
-    if not sys.platform.startswith("linux"):
-        return False
-    import ctypes
-
     at_working_folder, exchange = -100, 2
-    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    return rename is not None and rename(at_working_folder, os.fsencode(one), at_working_folder, os.fsencode(other), exchange) == 0
+    return _rename(at_working_folder, os.fsencode(one), at_working_folder, os.fsencode(other), exchange) == 0

@@ -12,6 +12,7 @@ import os
 import pathlib
 import secrets
 import socket
+import stat
 import sys
 
 from nyala.core.errors import StateError
@@ -95,7 +96,10 @@ class Lock:
         self._text = None
 
     def _read(self) -> bytes | None:
+        """What the lock says; nothing, if it is no plain file, which is then of someone unknown."""
         try:
+            if not stat.S_ISREG(self.path.lstat().st_mode):
+                return b""
             with self.path.open("rb") as file:
                 return file.read(LARGEST)
         except FileNotFoundError:
@@ -105,9 +109,9 @@ class Lock:
 def _owner(text: bytes) -> dict | None:
     try:
         owner = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return owner if isinstance(owner, dict) else None
+    return owner if isinstance(owner, dict) and type(owner.get("pid")) is int and 0 < owner["pid"] < 1 << 31 else None
 
 
 def _is_alive(pid: int) -> bool:

@@ -25,7 +25,7 @@ from nyala.core.dtypes import FLOAT8, numpy_dtype
 from nyala.files import hdf5_chunks
 from nyala.files.atomic import replacing
 from nyala.files.errors import CorruptFileError, FileError, ResourceLimitError, UnsafeFileError, UnsafePathError
-from nyala.files.raw import Heaps, Sparing, Watched, bytes_of, pieces
+from nyala.files.raw import Heaps, Sparing, Watched, bytes_of, fill, pieces
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MAX_DEPTH = 64
@@ -49,8 +49,10 @@ class Dataset:
         attributes: of the dataset, plain values.
     """
 
-    def __init__(self, where: str, path: str, handle: Any, shape: tuple[int, ...], dtype: str, attributes: dict[str, Any], file: BinaryIO) -> None:
-        self._where, self._handle, self._file = where, handle, file
+    def __init__(
+        self, where: str, path: str, handle: Any, shape: tuple[int, ...], dtype: str, attributes: dict[str, Any], file: BinaryIO, end: int
+    ) -> None:
+        self._where, self._handle, self._file, self._end = where, handle, file, end
         self.path, self.shape, self.dtype, self.attributes = path, shape, dtype, attributes
 
     @property
@@ -72,38 +74,44 @@ class Dataset:
         """
         if shape is not None and tuple(shape) != self.shape:
             raise CorruptFileError(self._where, need=f"shape {tuple(shape)} at {self.path!r}", got=f"{self.shape}", rule="hdf5-shape")
-        target = aligned(self.shape, _stored_dtype(self.dtype if dtype is None else dtype))
+        name = self.dtype if dtype is None else dtype
+        target = aligned(self.shape, _stored_dtype(name))
+        place = self._place() if target.size else None
         with _translated(self._where, self.path):
             import h5py
 
-            if target.size and self._handle.get_create_plist().get_layout() == h5py.h5d.CHUNKED:
-                hdf5_chunks.read(self._handle, self._file, self._where, self.path, target)
-            elif target.size:
-                kind = self._handle.get_type() if self._opaque else h5py.h5t.py_create(target.dtype)
+            kind = self._handle.get_type() if self._opaque else h5py.h5t.py_create(target.dtype)
+            if target.size and self._chunked:
+                hdf5_chunks.read(self._handle, self._file, self._end, self._where, self.path, target)
+            elif target.size and not (place is not None and self._handle.get_type().equal(kind) and fill(self._file, place, target)):
                 self._handle.read(h5py.h5s.ALL, h5py.h5s.ALL, target, mtype=kind)
-        name = self.dtype if dtype is None else dtype
         return target.view(numpy_dtype(name)) if name in BEYOND_NUMPY else target
 
     def pieces(self) -> Iterator[Any]:
         """Its bytes as they are stored, in pieces; each is gone when the next is asked for."""
-        with _translated(self._where, self.path):
-            place = self._handle.get_offset()
+        place = self._place()
         found = pieces(self._file, place, self.nbytes) if place is not None else None
         return iter([bytes_of(self.read())]) if found is None else found
 
     def check(self) -> None:
         """Read it once and forget it, if it is in chunks: what is stored plainly cannot be wrong in itself, if it is there."""
-        with _translated(self._where, self.path):
-            import h5py
+        _ = self.read() if self._chunked else self._place()
 
-            chunked = self._handle.get_create_plist().get_layout() == h5py.h5d.CHUNKED
-            place = None if chunked else self._handle.get_offset()
-        if chunked:
-            self.read()
-        elif place is not None and place + self.nbytes > self._file.seek(0, io.SEEK_END):
+    def _place(self) -> int | None:
+        """Where its bytes begin in the file, if they lie there in one piece; raises if they do not end in it."""
+        with _translated(self._where, self.path):
+            place = None if self._chunked else self._handle.get_offset()
+        if place is not None and place + self.nbytes > self._end:
             raise CorruptFileError(
                 self._where, need=f"the numbers of {self.path!r} in the file", got="none", fix="get the file again", rule="hdf5-damaged"
             )
+        return place
+
+    @property
+    def _chunked(self) -> bool:
+        import h5py
+
+        return self._handle.get_create_plist().get_layout() == h5py.h5d.CHUNKED
 
     @property
     def _opaque(self) -> bool:
@@ -317,7 +325,7 @@ class _Walk:
         shape = tuple(int(n) for n in handle.shape)
         attributes = self._attributes(handle, path)
         dtype = self._dtype(handle.get_type(), attributes, path)
-        dataset = Dataset(self.where, path, handle, shape, dtype, attributes, self.file)
+        dataset = Dataset(self.where, path, handle, shape, dtype, attributes, self.file, self.size)
         self._check_size(dataset, layout)
         return dataset
 

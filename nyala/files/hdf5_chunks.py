@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from nyala.files.errors import CorruptFileError, ResourceLimitError, UnsafeFileError
+from nyala.files.raw import fill
 
 GZIP, SHUFFLE, FLETCHER = 1, 2, 3  # numbers of filters, as HDF5 gives them
 BLOCK = 1 << 15  # words that are summed up together: their weighted sum stays below 2^63
@@ -28,12 +29,13 @@ class Chunk(NamedTuple):
     skipped: int
 
 
-def read(handle: Any, file: BinaryIO, where: str, path: str, target: np.ndarray) -> None:
-    """Fill an array from a dataset in chunks.
+def read(handle: Any, file: BinaryIO, end: int, where: str, path: str, target: np.ndarray) -> None:
+    """Fill an array from a dataset in chunks. Several threads may read from one file.
 
     Args:
         handle: of the dataset.
         file: that it is in.
+        end: of the file.
         where, path: for errors.
         target: of its shape; numbers are converted to its dtype.
     Raises: CorruptFileError if a chunk is missing, elsewhere or of another size; ResourceLimitError if one unpacks to more than it should.
@@ -42,11 +44,22 @@ def read(handle: Any, file: BinaryIO, where: str, path: str, target: np.ndarray)
     shape, dtype = layout.get_chunk(), _dtype(handle, where, path)
     filters = [layout.get_filter(i)[0] for i in range(layout.get_nfilters())]
     size = math.prod(shape) * dtype.itemsize
-    for chunk in _chunks(handle, shape, target.shape, file.seek(0, 2), where, path):
-        file.seek(chunk.place)
-        values = np.frombuffer(_unpacked(file.read(chunk.size), chunk, filters, size, dtype.itemsize, f"{path!r} in {where}"), dtype).reshape(shape)
+    for chunk in _chunks(handle, shape, target.shape, end, where, path):
+        values = np.frombuffer(_unpacked(_bytes(file, chunk), chunk, filters, size, dtype.itemsize, f"{path!r} in {where}"), dtype).reshape(shape)
         inside = tuple(slice(at, at + n) for at, n in zip(chunk.offset, shape, strict=True))
         target[inside] = values[tuple(slice(0, n) for n in target[inside].shape)]
+
+
+def _bytes(file: BinaryIO, chunk: Chunk) -> bytes | bytearray:
+    """A chunk as it is in the file."""
+    found = bytearray(chunk.size)
+    if fill(file, chunk.place, np.frombuffer(found, "uint8")):
+        return found
+    from h5py._objects import phil
+
+    with phil:  # under which the library moves in the file too
+        file.seek(chunk.place)
+        return file.read(chunk.size)
 
 
 def _dtype(handle: Any, where: str, path: str) -> np.dtype:
@@ -85,7 +98,7 @@ def _chunks(handle: Any, shape: tuple[int, ...], whole: tuple[int, ...], end: in
     return list(found.values())
 
 
-def _unpacked(data: bytes, chunk: Chunk, filters: list[int], size: int, width: int, where: str) -> bytes:
+def _unpacked(data: bytes | bytearray, chunk: Chunk, filters: list[int], size: int, width: int, where: str) -> bytes:
     """The bytes of a chunk, all filters undone."""
     room = size + 4 * filters.count(FLETCHER)
     for number, kind in reversed(list(enumerate(filters))):

@@ -34,17 +34,17 @@ def read(text: bytes | str, where: str, max_bytes: int = MAX_BYTES, non_finite: 
     >>> read('{"a": [1, 2.5]}', "example")
     {'a': [1, 2.5]}
     """
-    if isinstance(text, str):
-        try:
-            text = text.encode()
-        except UnicodeEncodeError as error:
-            raise _corrupt(where, "letters that are no Unicode", error) from error
-    if len(text) > max_bytes:
-        raise ResourceLimitError(where, need=f"JSON of at most {max_bytes:,} bytes", got=f"{len(text):,}", rule="json-size")
     try:
-        decoded = text.decode()
+        size = len(text.encode() if isinstance(text, str) else text)  # gone at once: large texts are not held twice
+    except UnicodeEncodeError as error:
+        raise _corrupt(where, "letters that are no Unicode", error) from error
+    if size > max_bytes:
+        raise ResourceLimitError(where, need=f"JSON of at most {max_bytes:,} bytes", got=f"{size:,}", rule="json-size")
+    try:
+        decoded = text if isinstance(text, str) else text.decode()
     except UnicodeDecodeError as error:
         raise _corrupt(where, "bytes that are no UTF-8", error) from error
+    del text
     _check_marks(decoded, where)
     try:
         value = json.loads(decoded, object_pairs_hook=lambda pairs: _object(pairs, where), parse_int=lambda digits: _integer(digits, where))

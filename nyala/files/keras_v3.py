@@ -27,9 +27,9 @@ from nyala.core.serialization import revive, serialize_keras_object, sharing_obj
 from nyala.core.variable import Plan as Blank
 from nyala.files import archive, hdf5, json_text
 from nyala.files.atomic import replacing_folder
-from nyala.files.errors import CorruptFileError, FileError, ResourceLimitError, UnsafePathError
-from nyala.files.legacy_training import compile_as, training_of
-from nyala.files.loading import Plan, Report, Source, Stored, check_backed, is_number, named, plan
+from nyala.files.errors import CorruptFileError, FileError, ResourceLimitError, UnknownObjectError, UnsafePathError
+from nyala.files.legacy_training import compile_as, training_of, within_bounds
+from nyala.files.loading import Plan, Source, Stored, check_backed, is_number, named, plan
 from nyala.files.places import Place, places
 from nyala.files.stores import check_sum, stored_in, write_tree
 from nyala.legacy import modernize
@@ -298,11 +298,15 @@ def _with_rate(stored: Stored, optimizer: Any) -> Stored:
     return {**stored, "optimizer": {"0": held["0"], "1": Source((), "float32", lambda: rate), **later}}
 
 
-def check_config(config: dict[str, Any], where: str) -> None:
-    """Raise for the first object that may not be where it is; nothing has been made of the config."""
+def check_config(config: dict[str, Any], where: str, weights: bool = True) -> None:
+    """Raise for the first object that may not be where it is; nothing has been made of the config. Weights: whether the file holds some, too."""
     for finding in findings(config, where):
-        if finding.problem is not None:
-            raise finding.problem
+        problem = finding.problem
+        if isinstance(problem, UnknownObjectError) and weights:
+            offer = f"{problem.fix}; or make the model in code, and take the weights alone: model.load_weights(file)"
+            problem = type(problem)(problem.where, need=problem.need, got=problem.got, why=problem.why, fix=offer, rule=problem.rule)
+        if problem is not None:
+            raise problem
     if (problem := problems_of_compiling(config.get("compile_config"), where)) is not None:
         raise problem
 
@@ -320,7 +324,7 @@ def make(config: dict[str, Any], where: str) -> tuple[Any, Blank]:
 
 def make_new(config: dict[str, Any], where: str) -> Any:
     """A model from its config alone, whose weights are new; compiled if the config says how. It is looked through before anything is made of it."""
-    check_config(config, where)
+    check_config(config, where, weights=False)
     model, blank = make(config, where)
     with _translated(where):
         blank.fill()
@@ -356,7 +360,8 @@ def _not_made(where: str, error: Exception) -> CorruptFileError:
 def compile_as_saved(model: Any, config: dict[str, Any], stored: Stored, where: str) -> None:
     """Compile a model as its file says. The weights are there already: what cannot be understood leaves a warning and an uncompiled model."""
     try:
-        model.compile_from_config(config)
+        with within_bounds(where):
+            model.compile_from_config(config)
         if not isinstance(getattr(model, "optimizer", None), (Optimizer, type(None))):
             raise ArgumentTypeError("compile(optimizer)", need="an optimizer", got=type(model.optimizer).__name__)
     except Exception as error:  # a loss of the user's that was not given, an optimizer of another library
@@ -366,8 +371,14 @@ def compile_as_saved(model: Any, config: dict[str, Any], stored: Stored, where: 
     load_optimizer(model, stored, where)
 
 
-def load_optimizer(model: Any, stored: Stored, where: str) -> Report | None:
-    """Restore what the optimizer had learned, or say why not: never half, never silently. None if the file holds nothing of it."""
+def load_optimizer(model: Any, stored: Stored, where: str) -> None:
+    """Restore what the optimizer had learned, or say why not: never half, never silently."""
+    if (planned := plan_optimizer(model, stored, where)) is not None:
+        planned.carry_out()
+
+
+def plan_optimizer(model: Any, stored: Stored, where: str) -> Plan | None:
+    """What is to be set of an optimizer; None if the file holds nothing of it, or, with a warning, the state of another one."""
     held = {path: arrays for path, arrays in stored.items() if path == "optimizer" or path.startswith("optimizer/")}
     optimizer = getattr(model, "optimizer", None)
     if optimizer is None or not held:
@@ -378,6 +389,5 @@ def load_optimizer(model: Any, stored: Stored, where: str) -> Report | None:
     planned: Plan = plan(found, held, where)
     if not planned.report.fits:
         warnings.warn(f"{where}: the optimizer begins anew, since what is stored is not its state: {planned.report}", stacklevel=5)
-        return planned.report
-    planned.carry_out()
-    return planned.report
+        return None
+    return planned

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from nyala.core import known
+from nyala.core.audit import check_work
 from nyala.core.serialization import custom_object_scope, serialize_keras_object
 from nyala.files import json_text
 from nyala.files.errors import CorruptFileError, FileError, translated
@@ -22,7 +24,7 @@ from nyala.files.keras_v3 import check_config, make
 from nyala.files.legacy_optimizers import plan_optimizer
 from nyala.files.legacy_training import compile_as, training_of
 from nyala.files.legacy_weights import Plan, attribute, check_built, pairs_of, plan_weights, set_weights
-from nyala.files.loading import Source, check_backed, set_value
+from nyala.files.loading import Source, check_backed, check_range, set_value
 from nyala.layers.preprocessing.lookup import learned_words_in_configs
 from nyala.legacy import modernize
 from nyala.legacy.era import Era
@@ -57,6 +59,7 @@ def load_model_hdf5(path: Any, custom_objects: Mapping[str, Any] | None = None, 
             )
         group = root.groups.get("model_weights", root)
         config = json_of(root, "model_config", where)
+        check_work(config, where)  # before copies of it are made
         era = _era(config, root, group, given)
         with custom_object_scope(given):
             modern = modernize(config, era)
@@ -65,7 +68,7 @@ def load_model_hdf5(path: Any, custom_objects: Mapping[str, Any] | None = None, 
             training = training_of(json_of(root, "training_config", where), era, where) if told else None
             model, blank = make(modern, where)
             check_backed(blank.unfilled(), {"": {d.path: Source(d.shape, d.dtype, d.read) for d in group.walk()}}, where)
-            _set(plan_weights(model, group, era, where))
+            _set(plan_weights(model, group, era, where), where)
             blank.fill()
             if training is not None and compile_as(model, training, where):
                 _load_optimizer(model, root, group, era, where)
@@ -119,7 +122,9 @@ def _old_backend(group: Group) -> str:
     return "tensorflow" if any(dataset.path.endswith(":0") for dataset in group.walk()) else "theano"
 
 
-def _set(plan: Plan) -> None:
+def _set(plan: Plan, where: str) -> None:
+    for variable, value in plan:
+        check_range(variable, value, where)
     for variable, value in plan:
         set_value(variable, value)
 
@@ -136,7 +141,7 @@ def _load_optimizer(model: Any, root: Group, group: Group, era: Era, where: str)
     except Exception as error:
         warnings.warn(f"{where}: the optimizer begins anew, as its state is not understood: {error}", stacklevel=4)
         return
-    _set(plan)
+    _set(plan, where)
 
 
 # Writing ------------------------------------------------------------------------------------------------------------------------
@@ -260,6 +265,7 @@ def legacy_entry(entry: Any) -> Any:
         config = {**config, "layers": [legacy_entry(layer) for layer in config["layers"]]}
     kept = {k: v for k, v in entry.items() if k in ("class_name", "name", "inbound_nodes")}
     name = entry.get("registered_name") if ">" in str(entry.get("registered_name")) else entry["class_name"]
+    name = next((inside for inside, public in known.INSIDE.items() if public == name), name)
     return {**kept, "class_name": name, "config": config}
 
 

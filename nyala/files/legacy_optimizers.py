@@ -16,6 +16,7 @@ import numpy as np
 from nyala.core.errors import ArgumentError
 from nyala.files.hdf5 import Dataset, Group
 from nyala.files.legacy_weights import Held, Plan, Stored, attribute, layer_arrays
+from nyala.files.loading import check_range
 from nyala.legacy.era import Era
 
 # Slots in the order in which Keras 1 and 2 wrote them.
@@ -56,7 +57,7 @@ def plan_optimizer(optimizer: Any, group: Group, pairs: list[tuple[Any, Stored]]
     entries = _entries(pairs, era, where)
     named = not era.multibackend and not any("/Variable" in name for name in names)
     steps, slots = (_named if named else _unnamed)(optimizer, names, found, entries, era, where)
-    plan: Plan = [] if steps is None else [(optimizer._iterations, np.asarray(steps, "int32"))]
+    plan: Plan = [] if steps is None else [(optimizer._iterations, _counted(optimizer, steps, where))]
     for slot, arrays in slots.items():
         plan += _through_layers(optimizer, slot, arrays, pairs, era, where)
     return plan
@@ -68,7 +69,14 @@ def _in_order(optimizer: Any, datasets: list[Dataset], where: str) -> Plan:
     shapes, wanted = [d.shape for d in datasets], [tuple(v.shape) for v in variables]
     if shapes != wanted:
         raise ArgumentError(where, need=f"{len(wanted)} arrays of the optimizer's shapes", got=f"{len(shapes)} others")
-    return [(variable, dataset.read(variable.shape)) for variable, dataset in zip(variables, datasets, strict=True)]
+    found = [(variable, dataset.read(variable.shape)) for variable, dataset in zip(variables, datasets, strict=True)]
+    return [(variable, _counted(optimizer, value, where) if variable is optimizer._iterations else value) for variable, value in found]
+
+
+def _counted(optimizer: Any, steps: np.ndarray, where: str) -> np.ndarray:
+    """A number of steps, in whatever dtype it was stored."""
+    check_range(optimizer._iterations, steps, where, least=0)
+    return steps.astype("int32")
 
 
 @dataclasses.dataclass
@@ -104,7 +112,7 @@ def _unnamed(optimizer: Any, names: list[str], datasets: list[Dataset], entries:
         trained.sort(key=lambda entry: entry.name)
     steps = None
     if datasets and datasets[0].shape == () and (not trained or trained[0].shape != () or len(datasets) % len(trained) == 1):
-        steps, datasets = int(datasets[0].read(())), datasets[1:]
+        steps, datasets = datasets[0].read(()), datasets[1:]
     if kind not in SLOTS or not trained or len(datasets) % len(trained):
         raise ArgumentError(where, need=f"a state of {kind} that is known", got=f"{len(datasets)} arrays for {len(trained)} weights")
     slots: Slots = {}
@@ -123,7 +131,7 @@ def _named(optimizer: Any, names: list[str], datasets: list[Dataset], entries: l
     for name, dataset in zip(names, datasets, strict=True):
         parts = re.sub(r":\d+$", "", name).split("/")
         if parts[-1] in ("iter", "iteration"):
-            steps = int(dataset.read(()))
+            steps = dataset.read(())
             continue
         choices = [(parts[1], "/".join(parts[2:])), (parts[-1], "/".join(parts[1:-1])), (parts[-1], "/".join(parts[:-1]))]
         known = next(((NAMES[slot], places[weight]) for slot, weight in choices if slot in NAMES and weight in places), None)

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from nyala.core.alignment import Replacing
+from nyala.core.dtypes import is_float
 from nyala.core.errors import ArgumentError, ShapeError, StateError, placed
 from nyala.files.errors import CorruptFileError, ResourceLimitError
 from nyala.files.hdf5 import Dataset, Group
 from nyala.files.legacy_layouts import Arrays, converted, weights_of
-from nyala.files.loading import set_value
+from nyala.files.loading import check_range, set_value
 from nyala.legacy.era import Era
 
 Plan = list[tuple[Any, np.ndarray]]  # weights and their new values
@@ -64,6 +65,14 @@ class Held:
 
     def read(self, shape: Sequence[int] | None = None) -> np.ndarray:
         return self.array
+
+
+@dataclasses.dataclass
+class _One:
+    """A weight in the place of a layer."""
+
+    name: str
+    weights: list[Any]
 
 
 def attribute(group: Group, name: str) -> list[str] | None:
@@ -154,22 +163,29 @@ def plan_weights(model: Any, group: Group, era: Era, where: str, by_name: bool =
 def set_weights(model: Any, group: Group, era: Era, where: str, by_name: bool = False, skip_mismatch: bool = False) -> None:
     """As plan_weights, and set them: all is compared and checked before the first, then the arrays of one layer are read at a time."""
     fitting = []
-    for stored, planned in _parts(model, group, era, where, by_name, skip_mismatch):
-        if planned(stored.blank()):
+    for stored, planned in _parts(model, group, era, where, by_name, skip_mismatch, one_by_one=True):
+        if values := planned(stored.blank()):
             fitting.append((stored, planned))
             for dataset in stored.datasets:
                 dataset.check()
+            if not all(is_float(weight._dtype) for weight, _ in values):
+                for weight, array in planned(stored):
+                    check_range(weight, array, where)
     replacing = Replacing()
     for stored, planned in fitting:
         for weight, array in planned(stored):
             set_value(weight, array, replacing)
 
 
-def _parts(model: Any, group: Group, era: Era, where: str, by_name: bool, skip_mismatch: bool) -> list[tuple[Stored, Callable[[Stored], Plan]]]:
-    """What the file has of each layer, and of the model itself, each with the function that makes a plan of it."""
+def _parts(
+    model: Any, group: Group, era: Era, where: str, by_name: bool, skip_mismatch: bool, one_by_one: bool = False
+) -> list[tuple[Stored, Callable[[Stored], Plan]]]:
+    """What the file has of each layer, and of the model itself, each with the function that makes a plan of it; one by one: no models in it."""
+    pairs = pairs_of(model, group, era, where, by_name)
+    if one_by_one:
+        pairs = [pair for layer, stored in pairs for pair in _apart(layer, stored, era, where)]
     parts: list[tuple[Stored, Callable[[Stored], Plan]]] = [
-        (stored, functools.partial(_plan_layer, layer, era=era, where=where, skip_mismatch=skip_mismatch))
-        for layer, stored in pairs_of(model, group, era, where, by_name)
+        (stored, functools.partial(_plan_layer, layer, era=era, where=where, skip_mismatch=skip_mismatch)) for layer, stored in pairs
     ]
     if "top_level_model_weights" in group.groups:
         parts.append((_named(group, "top_level_model_weights", where), functools.partial(_plan_top, model, where=where)))
@@ -289,23 +305,46 @@ def _misfit(layer: Any, stored: Stored, weights: list[Any], arrays: Arrays, wher
 
 def _nested(model: Any, stored: Stored, era: Era, where: str) -> tuple[list[Any], Arrays]:
     """A model as a layer: its arrays go to the layers inside, by the names they were stored under, else in order."""
+    if inside := _inside(model, stored, era, where):
+        found = [layer_arrays(leaf, own, era, where) for leaf, own in inside]
+        return [weight for weights, _ in found for weight in weights], [array for _, arrays in found for array in arrays]
+    weights = weights_of(model)
+    return weights, stored.read(2 * sum(w.size for w in weights) + 1024, where)
+
+
+def _inside(model: Any, stored: Stored, era: Era, where: str) -> list[tuple[Any, Stored]]:
+    """The layers inside a model, each with the arrays whose names say that they are its own; none if that is not clear, or does not fit."""
     leaves = [layer for layer in _inner([model]) if layer.weights]
-    parts: dict[int, list[int]] = {i: [] for i in range(len(leaves))}
+    parts: list[list[int]] = [[] for _ in leaves]
     for number, name in enumerate(stored.weight_names):
         owner = _owner(name, leaves, era)
         if owner is not None:
             parts[owner].append(number)
-    if sum(map(len, parts.values())) == len(stored.datasets) and all(parts.values()):
-        weights: list[Any] = []
-        arrays: Arrays = []
-        for i, leaf in enumerate(leaves):
-            inner = Stored(leaf.name, [stored.weight_names[n] for n in parts[i]], [stored.datasets[n] for n in parts[i]])
-            own, values = layer_arrays(leaf, inner, era, where)
-            weights, arrays = weights + own, arrays + values
-        if [tuple(w.shape) for w in weights] == [tuple(a.shape) for a in arrays]:
-            return weights, arrays
-    weights = weights_of(model)
-    return weights, stored.read(2 * sum(w.size for w in weights) + 1024, where)
+    if sum(map(len, parts)) != len(stored.datasets) or not all(parts):
+        return []
+    found = [
+        (leaf, Stored(leaf.name, [stored.weight_names[n] for n in own], [stored.datasets[n] for n in own]))
+        for leaf, own in zip(leaves, parts, strict=True)
+    ]
+    for leaf, own in found:
+        weights, arrays = layer_arrays(leaf, own.blank(), era, where)
+        if [tuple(w.shape) for w in weights] != [tuple(a.shape) for a in arrays]:
+            return []
+    return found
+
+
+def _apart(layer: Any, stored: Stored, era: Era, where: str) -> list[tuple[Any, Stored]]:
+    """A model as a layer, in parts that can be read one after the other: its layers or else its weights. A layer, or what does not fit, as it is."""
+    from nyala.models.model import Model
+
+    if not isinstance(layer, Model):
+        return [(layer, stored)]
+    weights, names = weights_of(layer), stored.weight_names
+    if inside := _inside(layer, stored, era, where):
+        return inside
+    if [tuple(w.shape) for w in weights] != [d.shape for d in stored.datasets]:
+        return [(layer, stored)]
+    return [(_One(w.path, [w]), Stored(w.path, names[i : i + 1], [stored.datasets[i]])) for i, w in enumerate(weights)]
 
 
 def _owner(name: str, leaves: list[Any], era: Era) -> int | None:

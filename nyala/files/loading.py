@@ -19,13 +19,14 @@ from nyala.core.alignment import Replacing
 from nyala.core.dtypes import is_float, numpy_dtype
 from nyala.core.errors import NyalaError
 from nyala.core.variable import Scope, Variable, state
-from nyala.files.errors import FileError, ResourceLimitError, WeightsMismatchError
+from nyala.files.errors import CorruptFileError, FileError, ResourceLimitError, WeightsMismatchError
 from nyala.files.places import Place
 from nyala.layers.adaptable import Adaptable
 from nyala.layers.tracking import Tracking
 from nyala.optimizers.optimizer import Optimizer
 
 ALLOWANCE = 64 << 20  # bytes that variables may have beside what is stored for them
+LEAST = -(1 << 63)
 # Left over without loss: what this or earlier versions of Keras keep beside weights.
 LEFT_ALONE = re.compile(r"(^|/)(optimizer|seed_generator\w*|random_generator|_?metrics|compile_metrics|_?loss_tracker)(/|$)")
 
@@ -89,6 +90,8 @@ class Plan:
         self.variables: list[tuple[Variable, Source]] = []
         self.calls: list[tuple[Any, Mapping[str, Source]]] = []  # objects that read their store themselves
         self.later: list[tuple[Any, list[Source]]] = []  # layers that are not built yet, with their weights in order
+        self.whole: list[tuple[Variable, Source, int]] = []  # whole numbers that may be too large for their variable, with the least they may be
+        self._verified = False
 
     def check(self, skip_mismatch: bool = False) -> None:
         """Raise unless everything fits."""
@@ -105,13 +108,21 @@ class Plan:
             rule="weights-mismatch",
         )
 
-    def carry_out(self) -> None:
-        """Set everything. What can still go wrong, a disk that fails, or code of the user's, goes wrong before the first variable is set."""
+    def verify(self) -> None:
+        """Raise for numbers that are damaged, or that their variables cannot hold. Changes nothing."""
         several = [*(sources.values() for _, sources in self.calls), *(sources for _, sources in self.later)]
         with ThreadPoolExecutor(2) as pool:  # sums are computed outside of Python's lock; more would hold more arrays at a time
             sources = [*(source for _, source in self.variables), *(source for group in several for source in group)]
             for _ in pool.map(lambda source: source.check(), sources):
                 pass
+        for variable, source, least in self.whole:
+            check_range(variable, source.read(), self.where, least)
+        self._verified = True
+
+    def carry_out(self) -> None:
+        """Set everything. What can still go wrong, a disk that fails, or code of the user's, goes wrong before the first variable is set."""
+        if not self._verified:
+            self.verify()
         assigned: list[tuple[Variable, Any]] = []
         for target, sources in self.calls:
             if not _is_ours(target):
@@ -149,6 +160,33 @@ def set_values(pairs: Iterable[tuple[Variable, Callable[[], np.ndarray]]]) -> No
     replacing = Replacing()
     for variable, read in sorted(pairs, key=lambda pair: -pair[0].size):
         set_value(variable, read(), replacing)
+
+
+def check_range(variable: Variable, array: np.ndarray, where: str, least: int = LEAST) -> None:
+    """Raise for whole numbers that the variable they are for cannot hold: in it they would be others."""
+    dtype = numpy_dtype(variable._dtype)
+    if is_float(variable._dtype) or array.dtype.kind not in "biuf" or not array.size:
+        return
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    low, found = max(low, least), [array.min(), array.max()]
+    if not (low <= found[0] and found[1] <= high):  # neither is nan
+        raise CorruptFileError(
+            where,
+            need=f"whole numbers from {low:,} to {high:,} for {variable.path!r}",
+            got=f"{found[0] if not low <= found[0] else found[1]}",
+            why=f"it is {variable._dtype}, and would hold another number",
+            fix="nothing was changed; save the file anew, or get it again",
+            rule="weights-range",
+        )
+
+
+def is_narrower(dtype: str, other: str) -> bool:
+    """Whether whole numbers of one dtype may be too large for another.
+
+    >>> is_narrower("int32", "int64"), is_narrower("int32", "uint8"), is_narrower("float32", "float64")
+    (True, False, False)
+    """
+    return not is_float(dtype) and not np.can_cast(numpy_dtype(other), numpy_dtype(dtype), "safe")
 
 
 def set_value(variable: Variable, array: np.ndarray, replacing: Replacing | None = None) -> None:
@@ -232,6 +270,9 @@ def _plan_one(made: Plan, path: str, target: Any, sources: dict[str, Source]) ->
             differences = True
         else:
             pairs.append((variable, source))
+            counts = isinstance(target, Optimizer) and variable is target._iterations
+            if counts or is_narrower(variable._dtype, source.dtype):
+                made.whole.append((variable, source, 0 if counts else LEAST))
     extra = [key for key in sources if is_number(key) and int(key) >= len(variables)]
     if extra and isinstance(target, Tracking) and not target.built:
         made.report.missing.append(f"the weights of {target.name!r}, which is not built yet: call the model once, or build(input_shape)")
@@ -249,7 +290,7 @@ def _plan_one(made: Plan, path: str, target: Any, sources: dict[str, Source]) ->
 def check_backed(variables: list[Variable], stored: Stored, where: str) -> None:
     """Raise if a model declares more bytes than a file has for it: memory is given only for what is there."""
     declared = sum(variable.size * numpy_dtype(variable._dtype).itemsize for variable in variables)
-    there = sum(_nbytes(source) for sources in stored.values() for source in sources.values())
+    there = sum(nbytes(source) for sources in stored.values() for source in sources.values())
     if declared > 2 * there + ALLOWANCE:  # twice: files may hold half the bits
         raise ResourceLimitError(
             where, need=f"the numbers of all its weights, {declared:,} bytes", got=f"{there:,}", why="memory is given only for what is there",
@@ -257,7 +298,8 @@ def check_backed(variables: list[Variable], stored: Stored, where: str) -> None:
         )  # fmt: skip
 
 
-def _nbytes(source: Source) -> int:
+def nbytes(source: Source) -> int:
+    """How many bytes a stored array has, unpacked."""
     width = int(source.dtype[4:]) // 8 if source.dtype.startswith("void") else numpy_dtype(source.dtype).itemsize
     return int(np.prod(source.shape, dtype=object)) * width
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import io
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from nyala.files import archive
 from nyala.files.atomic import replacing
 from nyala.files.errors import CorruptFileError, WeightsMismatchError
 from nyala.files.hdf5 import BEYOND_NUMPY
-from nyala.files.loading import set_values
+from nyala.files.loading import check_range, is_narrower, set_values
 
 MAX_HEADER = 70_000  # bytes of an .npy file in which its header is
 
@@ -100,13 +101,16 @@ def load_npz(model: Any, source: Any, skip_mismatch: bool, where: str) -> None:
                 fix="use the architecture with which they were saved",
                 rule="weights-mismatch",
             )
-        plan = []
+        plan, left = [], []
         for weight, (name, (path_in_file, _, dtype)) in zip(weights, stored, strict=True):
             shape, stored_as = found[name]
             if shape == weight.shape and (dtype not in BEYOND_NUMPY or stored_as.itemsize == numpy_dtype(dtype).itemsize):
                 member = members[f"{name}.npy"] if f"{name}.npy" in members else members[name]
-                member.chunks(member.size, lambda chunk: None)  # read once for its checksum
-                plan.append((weight, functools.partial(_read, member, numpy_dtype(dtype) if dtype in BEYOND_NUMPY else None)))
+                member.check()
+                read = functools.partial(_read, member, numpy_dtype(dtype) if dtype in BEYOND_NUMPY else None)
+                if is_narrower(weight._dtype, stored_as.name):
+                    check_range(weight, read(), where)
+                plan.append((weight, read))
             elif not skip_mismatch:
                 raise WeightsMismatchError(
                     where,
@@ -115,6 +119,10 @@ def load_npz(model: Any, source: Any, skip_mismatch: bool, where: str) -> None:
                     fix="no weight was changed",
                     rule="weights-mismatch",
                 )
+            else:
+                left.append(f"{weight.path!r} has shape {weight.shape}, the file has {shape}")
+        if left:
+            warnings.warn(f"{where}: what does not fit was left alone: {'; '.join(left[:3])}{'; ...' if len(left) > 3 else ''}", stacklevel=4)
         set_values(plan)
 
 

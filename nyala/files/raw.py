@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bytes below the formats: of arrays, and of files that remember errors, give out no large pieces or look at what HDF5 is about to read.
+"""Bytes below the formats: of arrays, and of files that are parts of others, remember errors, give out no large pieces or look at what HDF5 reads.
 
-Start at pieces, and at Sparing and Heaps for what keeps texts in HDF5 files short and whole.
+Start at pieces and fill, and at Sparing and Heaps for what keeps texts in HDF5 files short and whole.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
 import numpy as np
 
 from nyala.files.errors import CorruptFileError, ResourceLimitError
 
-PIECE = 1 << 20  # bytes that are looked at together
+PIECE = 1 << 18  # bytes that are looked at together: few enough that they stay in the cache of a core
+HALVES = 1 << 22  # bytes from which two threads read, as much of the time goes into memory that nobody touched yet
 
 
 def bytes_of(array: np.ndarray) -> Any:
@@ -25,8 +27,8 @@ def bytes_of(array: np.ndarray) -> Any:
 
 def pieces(file: BinaryIO, place: int, size: int) -> Iterator[memoryview] | None:
     """Some bytes of a file, in pieces, each gone when the next is asked for; by several threads at a time. None where the system cannot."""
-    plain = isinstance(file, (io.BufferedReader, io.BufferedRandom)) and isinstance(file.raw, io.FileIO)
-    return _pieces(file.fileno(), place, size) if plain and hasattr(os, "preadv") else None
+    found = _located(file, place, size)
+    return None if found is None else _pieces(*found, size)
 
 
 def _pieces(number: int, place: int, left: int) -> Iterator[memoryview]:
@@ -34,6 +36,78 @@ def _pieces(number: int, place: int, left: int) -> Iterator[memoryview]:
     while left and (count := os.preadv(number, [buffer[:left]], place)):
         yield buffer[:count]
         place, left = place + count, left - count
+
+
+def fill(file: BinaryIO, place: int, target: np.ndarray) -> bool:
+    """Read bytes of a file straight into an array. False where the system cannot, or the file ends before: it then holds nothing of use."""
+    view = bytes_of(target)
+    found = _located(file, place, len(view))
+    if found is None:
+        return False
+    number, begin = found
+    if len(view) < HALVES:
+        return _fill(number, begin, view)
+    half = len(view) // 2
+    with ThreadPoolExecutor(1) as beside:
+        second = beside.submit(_fill, number, begin + half, view[half:])
+        return _fill(number, begin, view[:half]) and second.result()
+
+
+def _fill(number: int, place: int, view: memoryview) -> bool:
+    while view and (count := os.preadv(number, [view], place)):
+        place, view = place + count, view[count:]
+    return not view
+
+
+def _located(file: Any, place: int, size: int) -> tuple[int, int] | None:
+    """The number that the system has for a file, and the place in there; None for files of other kinds, and for bytes that are not within it."""
+    while isinstance(file, Slice):
+        if place + size > file.size:
+            return None
+        file, place = file.file, place + file.start
+    plain = isinstance(file, (io.BufferedReader, io.BufferedRandom)) and isinstance(file.raw, io.FileIO)
+    return (file.fileno(), place) if plain and hasattr(os, "preadv") else None
+
+
+class Slice(io.RawIOBase):
+    """A part of a file as a file. It can be written to, and grow, where the file ends with it."""
+
+    def __init__(self, file: BinaryIO, start: int, size: int) -> None:
+        self.file, self.start, self.size, self.place = file, start, size, 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        self.place = max(0, offset + (0, self.place, self.size)[whence])
+        return self.place
+
+    def tell(self) -> int:
+        return self.place
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")[: max(0, self.size - self.place)]
+        self.file.seek(self.start + self.place)
+        count = self.file.readinto(view)  # type: ignore[attr-defined]
+        self.place += count
+        return count
+
+    def write(self, data: Any) -> int:
+        self.file.seek(self.start + self.place)
+        count = self.file.write(data)
+        self.place += count
+        self.size = max(self.size, self.place)
+        return count
+
+    def truncate(self, size: int | None = None) -> int:
+        self.size = self.place if size is None else size
+        end = self.start + self.size
+        if self.file.seek(0, io.SEEK_END) < end:  # files in memory do not grow when they are cut
+            self.file.write(bytes(end - self.file.tell()))
+        self.file.truncate(end)
+        return self.size
+
+    def readable(self) -> bool:
+        return True
+
+    seekable = readable
 
 
 class Watched(io.RawIOBase):

@@ -22,10 +22,11 @@ from nyala.files.atomic import replacing
 from nyala.files.errors import CorruptFileError, ResourceLimitError
 from nyala.files.hdf5 import open_regular
 from nyala.files.loading import Source
-from nyala.files.raw import bytes_of, pieces
+from nyala.files.raw import bytes_of, fill, pieces
 
 MAX_HEADER = 100 << 20
 MAX_ARRAYS = 250_000
+MAX_RANK = 32  # as in HDF5
 NAMES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "U16": "uint16", "I16": "int16", "U32": "uint32", "I32": "int32", "U64": "uint64", "I64": "int64",
     "F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2", "BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64",
@@ -90,6 +91,7 @@ def _arrays(file: BinaryIO, header: dict[str, Any], start: int, size: int, where
         try:
             (begin, end), shape, dtype = entry["data_offsets"], tuple(entry["shape"]), NAMES[entry["dtype"]]
             whole = all(type(n) is int and n >= 0 for n in (begin, end, *shape)) and set(entry) == {"data_offsets", "shape", "dtype"}
+            whole = whole and len(shape) <= MAX_RANK and math.prod(n or 1 for n in shape) < 1 << 60
         except (KeyError, TypeError, ValueError):
             whole = False
         if not whole or end - begin != math.prod(shape) * numpy_dtype(dtype).itemsize:
@@ -119,6 +121,8 @@ def _source(file: BinaryIO, at: int, length: int, shape: tuple[int, ...], dtype:
 
 def _read(file: BinaryIO, at: int, length: int, shape: tuple[int, ...], dtype: str, where: str) -> np.ndarray:
     array = aligned(shape, numpy_dtype(dtype))
+    if fill(file, at, array):
+        return array
     file.seek(at)
     if length and file.readinto(array.reshape(-1).view("uint8").data) != length:  # type: ignore[attr-defined]
         raise CorruptFileError(where, need=f"{length:,} bytes", got="fewer", rule="safetensors-size")

@@ -22,11 +22,13 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any, NamedTuple
 
 from nyala.core.errors import ArgumentError
-from nyala.files.archive import RESERVED
+from nyala.files.archive import RESERVED, hides
+from nyala.files.atomic import put_folder, sync_file, sync_folder
 from nyala.files.errors import UnsafeFileError
 
 FORMATS = ("auto", "tar", "zip")
 MAX_MEMBERS = 2_000_000
+FLUSHED_ALONE = 200  # files, at most
 BROKEN = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError)
 
 
@@ -55,22 +57,27 @@ def extract(archive: pathlib.Path, target: pathlib.Path, archive_format: Any = "
             _check(archive, members, min(max_bytes, shutil.disk_usage(folder).free))
             for member in members:
                 _write(archive, member, folder)
+            _flush([folder.joinpath(*member.parts) for member in members])
         os.chmod(folder, 0o755)
-        _put(folder, target)
+        put_folder(folder, target)
+        sync_folder(target.parent)
     except BROKEN as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the system, as a full disk
+            error.add_note(f"{str(target)!r} is as it was before")
+            raise
         raise ArgumentError("extract", need="a whole archive", got=f"{str(archive)!r}: {error}", fix="get the file again") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _put(folder: pathlib.Path, target: pathlib.Path) -> None:
-    """Rename a folder to target; what was there goes."""
-    if not target.exists():
-        os.replace(folder, target)
+def _flush(paths: list[pathlib.Path]) -> None:
+    """Have the disk keep what was written, before the folder has its name: file by file, or all at once where there are many."""
+    if len(paths) > FLUSHED_ALONE and hasattr(os, "sync"):
+        os.sync()
         return
-    with tempfile.TemporaryDirectory(prefix=f".{target.name[:100]}.", suffix=".old", dir=target.parent, ignore_cleanup_errors=True) as old:
-        os.replace(target, os.path.join(old, "old"))
-        os.replace(folder, target)
+    for path in paths:
+        with path.open("rb") as file:
+            sync_file(file)
 
 
 @contextlib.contextmanager
@@ -98,6 +105,8 @@ def _zip_members(archive: pathlib.Path, opened: zipfile.ZipFile) -> list[Member]
             raise _unsafe(archive, info.filename, "it is encrypted")
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise _unsafe(archive, info.filename, "it is a link or a device")
+        if hides(info):
+            raise _unsafe(archive, info.filename, "it is a folder, with contents that nobody would see")
         parts = _parts(archive, info.orig_filename)
         if not info.is_dir():
             members.append(Member(parts, info.file_size, bool(mode & 0o100), lambda info=info: opened.open(info)))
@@ -109,6 +118,8 @@ def _tar_members(archive: pathlib.Path, opened: tarfile.TarFile) -> list[Member]
     for info in opened:
         if info.isdir():
             _parts(archive, info.name)
+            if info.size:
+                raise _unsafe(archive, info.name, "it is a folder, with contents that nobody would see")
         elif not info.isreg() or info.issparse():
             raise _unsafe(archive, info.name, "it is a link, a device or a sparse file")
         else:

@@ -10,16 +10,18 @@ Start at save_weights and load_weights.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import os
 import pathlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from nyala.core.errors import ArgumentError, StateError, placed
+from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError, placed
 from nyala.files import hdf5, keras_v3, npz, safetensors
 from nyala.files.errors import CorruptFileError
 from nyala.files.loading import Report, Stored, named, plan
-from nyala.files.places import places
+from nyala.files.places import Place, places
 from nyala.files.stores import Owned, reading_shards, stored_in, sum_of, with_sum, write_shards, write_tree
 
 LEGACY = (".h5", ".hdf5", ".hdf")
@@ -40,20 +42,26 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, max_shard_si
         raise StateError(
             f"save_weights of {model.name!r}", need="a built model", got="one without weights yet", fix="call it once, or build(input_shape)"
         )
-    if path.name.endswith(".weights.json"):
-        write_shards(path, places(model), 1 << 20 if max_shard_size is None else max_shard_size)
-    elif path.suffix == ".npz":
+    if path.suffix == ".npz":
         npz.save_npz(model, path)
-    elif path.suffix == ".safetensors":
-        arrays = Owned(places(model))
-        safetensors.write(path, arrays, {"format": "nyala", "crc32": sum_of(arrays)})
     elif path.suffix in LEGACY and not path.name.endswith(".weights" + path.suffix):
         from nyala.files.legacy_hdf5 import save_weights_hdf5
 
         save_weights_hdf5(model, path)
     else:
+        write_places(places(model), path, max_shard_size)
+
+
+def write_places(found: list[Place], path: pathlib.Path, max_shard_size: float | None = None) -> None:
+    """Write the numbers of objects in the format that the suffix says, of those that name what they hold."""
+    if path.name.endswith(".weights.json"):
+        write_shards(path, found, 1 << 20 if max_shard_size is None else max_shard_size)
+    elif path.suffix == ".safetensors":
+        arrays = Owned(found)
+        safetensors.write(path, arrays, {"format": "nyala", "crc32": sum_of(arrays)})
+    else:
         with hdf5.writing(path) as root:
-            write_tree(root, places(model), sums=True)
+            write_tree(root, found, sums=True)
 
 
 def check_target(where: str, path: pathlib.Path, overwrite: bool) -> None:
@@ -76,7 +84,7 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name
         by_name: for files of Keras 1 and 2: find layers by their names instead of their order.
     Returns: what was loaded, for formats that name their arrays.
     """
-    where = f"load_weights({os.fspath(filepath)!r})" if not hasattr(filepath, "read") else "load_weights(file)"
+    where = called("load_weights", filepath)
     kind = kind_of(filepath, where)
     if kind == "hdf5":
         with hdf5.reading(filepath, where) as root:
@@ -94,27 +102,45 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name
         raise _by_name(where)
     if kind == "npz":
         return npz.load_npz(model, filepath, skip_mismatch, where)
-    if kind == "safetensors":
+    with reading_stored(filepath, kind, where) as stored:
+        return _set(model, stored, skip_mismatch, where)
+
+
+@contextlib.contextmanager
+def reading_stored(filepath: Any, kind: str, where: str) -> Iterator[Stored]:
+    """The arrays of a file that names the objects they belong to; kind is what kind_of says of it."""
+    if kind == "hdf5":
+        with hdf5.reading(filepath, where) as root:
+            yield stored_in(root)
+    elif kind == "safetensors":
         with safetensors.reading(filepath, where) as (arrays, metadata):
             stored: Stored = {}
             for name, source in with_sum(arrays, metadata.get("crc32"), where).items():
                 front, _, key = name.rpartition("/")
                 stored.setdefault(front.removesuffix("vars").rstrip("/"), {})[key] = source
-            return _set(model, stored, skip_mismatch, where)
-    if kind == "shards":
+            yield stored
+    elif kind == "shards":
         with reading_shards(pathlib.Path(os.fspath(filepath)), where) as stored:
-            return _set(model, stored, skip_mismatch, where)
-    with keras_v3.opening(filepath, where) as opened, opened.stored() as stored:
-        return _set(model, stored, skip_mismatch, where)
+            yield stored
+    else:
+        with keras_v3.opening(filepath, where) as opened, opened.stored() as stored:
+            yield stored
 
 
 def _set(model: Any, stored: Stored, skip_mismatch: bool, where: str) -> Report:
     planned = plan([place for place in places(model) if not place.path.startswith("optimizer")], stored, where)
     planned.check(skip_mismatch)
+    if not planned.report.fits:
+        warnings.warn(f"{where}: not everything fits, and what does not was left alone: {planned.report}", stacklevel=4)
+    trained = getattr(model, "compiled", False) and not skip_mismatch and model.built
+    optimizer = keras_v3.plan_optimizer(model, stored, where) if trained else None
     with named(where):
+        for one in (planned, optimizer):  # both are looked at before either changes anything
+            if one is not None:
+                one.verify()
         planned.carry_out()
-    if getattr(model, "compiled", False) and not skip_mismatch and model.built:
-        keras_v3.load_optimizer(model, stored, where)
+        if optimizer is not None:
+            optimizer.carry_out()
     return planned.report
 
 
@@ -122,9 +148,28 @@ def _by_name(where: str) -> ArgumentError:
     return ArgumentError(where, need="by_name=False for this file", got="by_name=True", why="only files of Keras 1 and 2 go by the names of layers")
 
 
+def _near(source: Any) -> str:
+    """The path of the file whose name is most like that of one that is not there; "" if there is none."""
+    path = pathlib.Path(os.fsdecode(source))
+    try:
+        found = difflib.get_close_matches(path.name, os.listdir(path.parent), n=1)
+    except OSError:
+        return ""
+    return str(path.with_name(found[0])) if found else ""
+
+
 def is_legacy(root: hdf5.Group) -> bool:
     """Whether an HDF5 file is laid out as by Keras 1 and 2, or by Keras 3 for .h5."""
     return bool({"layer_names", "layer_names0", "nb_layers", "model_config"} & set(root.attributes)) or "model_weights" in root.groups
+
+
+def called(function: str, filepath: Any) -> str:
+    """What to call a call in errors: "load_weights('m.weights.h5')". Raises for what is neither a path nor a file."""
+    if hasattr(filepath, "read"):
+        return f"{function}(file)"
+    if not isinstance(filepath, (str, bytes, os.PathLike)):
+        raise ArgumentTypeError(f"{function}(filepath)", need="a path, or an open binary file", got=repr(filepath))
+    return f"{function}({os.fspath(filepath)!r})"
 
 
 def kind_of(source: Any, where: str) -> str:
@@ -134,7 +179,7 @@ def kind_of(source: Any, where: str) -> str:
         if not str(source).strip():
             raise ArgumentError(where, need="a path", got="an empty one")
         if path.is_dir():
-            return "savedmodel" if (path / "saved_model.pb").is_file() else "folder"
+            return "savedmodel" if (path / "saved_model.pb").is_file() else _folder(path, where)
     with _start(source, where) as head:
         if head.startswith(hdf5.SIGNATURE):
             return "hdf5"
@@ -154,6 +199,17 @@ def kind_of(source: Any, where: str) -> str:
     )
 
 
+def _folder(path: pathlib.Path, where: str) -> str:
+    """ "folder", if it may be that of a model."""
+    names = sorted(os.listdir(path))
+    if keras_v3.CONFIG in names or keras_v3.WEIGHTS in names:
+        return "folder"
+    inside = [name for name in names if name.endswith((".keras", ".h5", ".hdf5", ".json", ".npz", ".safetensors"))]
+    fix = f"name a file in it: {str(path / inside[0])!r}" if inside else "name the file, or the folder that holds config.json or saved_model.pb"
+    got = f"one of {len(names)} other files, as {names[0]!r}" if names else "an empty one"
+    raise CorruptFileError(where, need="a folder with a model in it", got=got, fix=fix, rule="keras-member")
+
+
 @contextlib.contextmanager
 def _start(source: Any, where: str) -> Iterator[bytes]:
     try:
@@ -162,5 +218,7 @@ def _start(source: Any, where: str) -> Iterator[bytes]:
             head = file.read(4096)
             file.seek(0)
     except CorruptFileError as error:
-        raise placed(ArgumentError(where, need="a file", got="nothing at that path"), where, "file-missing") from error
+        near = _near(source)
+        fix = f"did you mean {near!r}?" if near else ""
+        raise placed(ArgumentError(where, need="a file", got="nothing at that path", fix=fix), where, "file-missing") from error
     yield head

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nyala.core import dtypes, tree
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, NyalaError, ShapeError
 
 
@@ -53,6 +54,7 @@ class InputSpec:
         return {k: getattr(self, k) for k in ("dtype", "shape", "ndim", "max_ndim", "min_ndim", "axes", "optional")}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any]) -> InputSpec:
         return cls(**config)
 

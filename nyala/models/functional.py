@@ -6,11 +6,10 @@ from __future__ import annotations
 from typing import Any
 
 from nyala.core import dtypes, tree
-from nyala.core.audit import looking_through
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ShapeError, StructureError
 from nyala.core.masks import carry_mask, set_mask
 from nyala.core.op import convert
-from nyala.core.serialization import custom_object_scope
 from nyala.core.symbolic import Operation, Symbolic
 from nyala.engines import current
 from nyala.layers.layer import Layer
@@ -234,11 +233,11 @@ class Functional(Model):
         return functional_config(self)
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
         from nyala.models.serialization import functional_from_config
 
-        with custom_object_scope(custom_objects), looking_through(config, f"{cls.__name__}.from_config(config)"):
-            return functional_from_config(cls, config)
+        return functional_from_config(cls, config)
 
 
 def _reads_strings(inputs: list[Symbolic]) -> bool:

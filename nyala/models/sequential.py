@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from nyala.core import names
-from nyala.core.audit import looking_through
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
-from nyala.core.serialization import custom_object_scope
 from nyala.core.symbolic import Symbolic
 from nyala.layers.core.input_layer import Input, InputLayer
 from nyala.layers.layer import Layer, is_shape, shapes_of
@@ -238,18 +237,18 @@ class Sequential(Model):
         return {"input_shape": self._tensors[0].shape} if self._tensors else None
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Sequential:
         from nyala.layers import deserialize
 
-        with custom_object_scope(custom_objects), looking_through(config, f"{cls.__name__}.from_config(config)"):
-            model = cls(name=config.get("name"))
-            for layer in config["layers"]:
-                model.add(deserialize({k: v for k, v in layer.items() if k != "build_config"}))
-            shape = config.get("build_input_shape")
-            if shape and not model._tensors and is_shape(shape):
-                model.build(tuple(shape))
-            if not config.get("trainable", True):
-                model.trainable = False
+        model = cls(name=config.get("name"))
+        for layer in config["layers"]:
+            model.add(deserialize({k: v for k, v in layer.items() if k != "build_config"}))
+        shape = config.get("build_input_shape")
+        if shape and not model._tensors and is_shape(shape):
+            model.build(tuple(shape))
+        if not config.get("trainable", True):
+            model.trainable = False
         return model
 
 

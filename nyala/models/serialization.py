@@ -218,6 +218,8 @@ def _from_graph(cls: type, config: dict[str, Any]) -> Any:
             if isinstance(layer, Function) and layer.op.__name__ in IN_CALL:  # what the config does not have, in order
                 free = [parameter for parameter in inspect.signature(layer.op).parameters if parameter not in arguments]
                 args, kwargs = [], {**dict(zip(free, args, strict=False)), **kwargs}
+            if isinstance(layer, Function) and not _has_symbolic([args, kwargs]):  # as arange(10**12), which nothing stands for in the file
+                raise StructureError(f"{cls.__name__}.from_config", need=f"an op of tensors of the graph at {name!r}", got="one of numbers alone")
             layer(*args, **kwargs, **arguments)
             calls[name].append(layer.inbound_nodes[-1].output_tensors)
             ready += until.pop((name, len(calls[name]) - 1), [])

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentTypeError
 from nyala.core.op import convert
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
@@ -114,5 +115,6 @@ class LossScaleOptimizer(Optimizer):
         return {"name": self.name, "inner_optimizer": inner, "initial_scale": self.initial_scale, "dynamic_growth_steps": self.dynamic_growth_steps}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> LossScaleOptimizer:
         return cls(**{**config, "inner_optimizer": deserialize_keras_object(config["inner_optimizer"], custom_objects)})

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from typing import Any
 
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError
+from nyala.core.patterns import is_match
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.core.variable import Variable
 from nyala.optimizers.optimizer import Optimizer
@@ -42,7 +43,7 @@ class OptimizerMap(MutableMapping):
     def __getitem__(self, key: str) -> Optimizer:
         if key in self._optimizers:
             return self._optimizers[key]
-        found = [pattern for pattern in self._optimizers if re.fullmatch(pattern, key)]
+        found = [pattern for pattern in self._optimizers if is_match(pattern, key)]
         if len(found) > 1:
             raise ArgumentError("OptimizerMap", need=f"one key that matches {key!r}", got=", ".join(map(repr, found)), fix="make patterns narrower")
         return self._optimizers[found[0]] if found else self._default
@@ -69,6 +70,7 @@ class OptimizerMap(MutableMapping):
         return {"default_optimizer": serialize_keras_object(self._default), "optimizer_map": optimizers}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> OptimizerMap:
         revive = lambda value: deserialize_keras_object(value, custom_objects)  # noqa: E731
         return cls(revive(config["default_optimizer"]), {key: revive(value) for key, value in config["optimizer_map"].items()})
@@ -163,6 +165,7 @@ class MultiOptimizer(Optimizer):
         return {"optimizer_map": serialize_keras_object(self._map), "loss_scale_factor": self._factor, "name": self.name}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MultiOptimizer:
         return cls(**{**config, "optimizer_map": deserialize_keras_object(config["optimizer_map"], custom_objects)})
 

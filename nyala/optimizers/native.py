@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
 from nyala.core.op import convert
 from nyala.core.serialization import deserialize_keras_object
@@ -117,6 +118,7 @@ class NativeOptimizer(Optimizer):
         return {name: value for name, value in super().get_config().items() if name not in ("learning_rate", "weight_decay")}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> NativeOptimizer:
         return cls(**{**config, "rule": deserialize_keras_object(config["rule"], custom_objects)})
 

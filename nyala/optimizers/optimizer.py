@@ -18,6 +18,7 @@ import numpy as np
 
 from nyala.core import config as settings
 from nyala.core import dtypes, names
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError, missing_method
 from nyala.core.op import convert
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
@@ -466,6 +467,7 @@ class Optimizer:
         return {**config, "decay": self.decay} if self.decay else config
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: Mapping[str, Any] | None = None) -> Any:
         """Make an optimizer from what get_config returned."""
         config = {k: v for k, v in config.items() if k not in ("is_legacy_optimizer", "jit_compile")}  # Keras 2 wrote these

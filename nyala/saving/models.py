@@ -87,7 +87,7 @@ def load_model(
         verify: compare the SHA-256 sums that the file has.
     Raises: CorruptFileError for a damaged file; UnsafeFileError for one that wants what no file may; WeightsMismatchError if weights do not fit.
     """
-    where = f"load_model({os.fspath(filepath)!r})" if not hasattr(filepath, "read") else "load_model(file)"
+    where = weight_files.called("load_model", filepath)
     given = {**_named(trusted), **(custom_objects or {})}
     with custom_object_scope(given):
         kind = weight_files.kind_of(filepath, where)

@@ -14,6 +14,7 @@ import numpy as np
 
 from nyala import layers, ops
 from nyala.core import dtypes, names
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, StateError
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.core.symbolic import Symbolic, contains_symbolic
@@ -48,6 +49,7 @@ class Feature:
         return {"dtype": self.dtype, "preprocessor": preprocessor, "output_mode": self.output_mode}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any]) -> Feature:
         preprocessor = config["preprocessor"]
         if preprocessor["class_name"] == "TFDIdentity":
@@ -78,6 +80,7 @@ class Cross:
         return {"feature_names": self.feature_names, "crossing_dim": self.crossing_dim, "output_mode": self.output_mode}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any]) -> Cross:
         return cls(**config)
 
@@ -340,6 +343,7 @@ class FeatureSpace(Layer):
         }
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any]) -> Layer:
         return cls(**config)
 

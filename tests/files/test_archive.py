@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Zip files: equal contents give equal bytes, and whatever could be read in two ways is refused."""
 
+import contextlib
 import io
 import struct
 import zipfile
+import zlib
 
+import numpy as np
 import pytest
 
 from nyala.files.archive import check_name, reading, writing
@@ -123,6 +126,16 @@ def test_doubles_and_files_that_are_folders():
     assert rule_of(made([("a", b"1"), ("a/b", b"2")]), UnsafePathError) == "zip-name"
 
 
+def test_folders_are_empty():
+    """A folder that holds bytes of its own is seen by some readers and not by others."""
+    for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        assert contents(made([*PLAIN, ("more/", b"")], compression=compression)) == dict(PLAIN)
+        assert rule_of(made([*PLAIN, ("more/", b"x")], compression=compression), UnsafeFileError) == "zip-folder"
+    info = zipfile.ZipInfo("more")
+    info.external_attr = 0o40755 << 16
+    assert rule_of(made([*PLAIN, (info, b"x")]), UnsafeFileError) == "zip-folder"
+
+
 def test_what_stands_around():
     data = made(PLAIN)
     assert rule_of(b"before" + data, UnsafeFileError) == "zip-gap"
@@ -168,3 +181,56 @@ def test_sizes():
     end = bytearray(made(PLAIN))
     end[-14:-10] = struct.pack("<2H", 20_000, 20_000)  # members, says the record at the end
     assert rule_of(bytes(end), ResourceLimitError) == "zip-members"
+
+
+@pytest.fixture(params=["memory", "disk"])
+def opened(request, tmp_path):
+    """A function that makes a file of bytes: in memory, or on the disk, where stored members are read by two threads."""
+    with contextlib.ExitStack() as stack:
+
+        def make(data):
+            if request.param == "memory":
+                return io.BytesIO(data)
+            (tmp_path / "x.zip").write_bytes(data)
+            return stack.enter_context((tmp_path / "x.zip").open("rb"))
+
+        yield make
+
+
+def test_stored_members_are_looked_at_where_they_are(opened):
+    content = np.random.default_rng(1).integers(0, 256, (5 << 19) + 7, "uint8").tobytes()  # of several pieces
+    data = made([*PLAIN, ("large", content)])
+    seen = bytearray()
+    with reading(opened(data)) as members:
+        with members["large"].open(1 << 23, seen.extend) as file:
+            assert seen == content
+            assert file.read() == content
+        members["large"].check()
+    place = data.index(content)
+    for at in (0, 1 << 20, len(content) - 1):
+        damaged = bytearray(data)
+        damaged[place + at] ^= 16
+        with reading(opened(bytes(damaged))) as members:
+            for use in (members["large"].check, lambda: members["large"].open(1 << 23, seen.extend).__enter__()):
+                with pytest.raises(CorruptFileError, match="Bad CRC-32 for file 'large'") as info:
+                    use()
+                assert info.value.rule == "zip-damaged"
+
+    def broken(piece):
+        raise ZeroDivisionError
+
+    with reading(opened(data)) as members, pytest.raises(ZeroDivisionError):
+        members["large"].check(broken)
+
+
+def test_a_stored_member_that_says_it_is_longer_than_its_bytes(opened):
+    """All its sizes and its checksum are those of a longer one, but for the bytes it takes in the file."""
+    data = made(PLAIN)
+    start, size = data.index(b"{}"), 200
+    facts = struct.pack("<3L", zlib.crc32(data[start : start + size]), 2, size)
+    local, central = 14, data.index(b"PK\1\2") + 16
+    data = data[:local] + facts + data[local + 12 : central] + facts + data[central + 12 :]
+    with reading(opened(data)) as members:
+        for use in (members["a.json"].check, lambda: members["a.json"].open(1000).__enter__(), lambda: members["a.json"].bytes(1000)):
+            with pytest.raises(CorruptFileError):
+                use()

@@ -215,6 +215,18 @@ def test_large_pieces_set_out_for_the_disk_at_once(tmp_path, monkeypatch):
     assert flushed[0] == 2, "the flush comes after them"
 
 
+def test_the_largest_pieces_are_written_in_parts(tmp_path, monkeypatch):
+    """So that the first of them is on its way to the disk while the next is copied; nothing is lost at the seams."""
+    hints, whole = [], np.random.default_rng(2).integers(0, 1 << 32, atomic.MOST // 2 + 3, "uint32")  # two parts, and 12 bytes
+    monkeypatch.setattr(os, "posix_fadvise", lambda number, *rest: hints.append(rest), raising=False)
+    monkeypatch.setattr(os, "POSIX_FADV_DONTNEED", 4, raising=False)
+    with replacing(tmp_path / "x") as file:
+        assert file.write(whole.data) == whole.nbytes
+        assert file.tell() == whole.nbytes
+    assert (tmp_path / "x").read_bytes() == whole.tobytes()
+    assert hints == [(0, atomic.MOST, 4), (atomic.MOST, atomic.MOST, 4)]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links and permissions of POSIX")
 def test_links_and_permissions_stay(tmp_path):
     (tmp_path / "real").write_bytes(b"old")

@@ -398,6 +398,29 @@ def test_a_lock_of_another_machine(folder):
         pass
 
 
+@pytest.mark.skipif(os.name == "nt", reason="no pipes there")
+@pytest.mark.parametrize(
+    "lock",
+    [b"", b"x", b"[]", b"[" * 100_000, *(b'{"pid": %s, "host": "HERE"}' % pid for pid in (b"0", b"-1", b"1" + b"0" * 30, b'"1"', b"null")), "pipe",
+        "folder", "link"],
+    ids=lambda lock: str(lock)[:20],
+)  # fmt: skip
+def test_a_lock_that_nobody_here_wrote(lock, folder):
+    """It is left as it is, whatever it says, and neither followed nor waited for."""
+    path = folder.path / "lock.json"
+    if lock == "pipe":
+        os.mkfifo(path)
+    elif lock == "folder":
+        path.mkdir()
+    elif lock == "link":
+        path.symlink_to("/dev/zero")
+    else:
+        path.write_bytes(lock.replace(b"HERE", socket.gethostname().encode()))
+    with pytest.raises(StateError, match=r"needs to be the only writer, got a lock of someone unknown"), CheckpointFolder(folder.path):
+        pass
+    assert os.path.lexists(path)
+
+
 def test_a_lock_that_was_taken_away_stops_the_writer(folder):
     with folder:
         os.remove(folder.path / checkpoint_lock.NAME)

@@ -329,6 +329,12 @@ def device(name):
     return info
 
 
+def folder_of(name, size):
+    info = tarfile.TarInfo(name)
+    info.type, info.size = tarfile.DIRTYPE, size
+    return info
+
+
 BAD_NAMES = ["../x", "/x", "a/../../x", "C:/x", "a\\..\\x", "a//x", "x\0y", "a/..", "x.", "x ", "y" * 300, "a/con.txt", "nul"]
 HOSTILE = {
     **{f"tar {name!r:.20}": lambda path, name=name: tar_of(path, ("ok", b"1"), (name, b"2")) for name in BAD_NAMES if "\0" not in name},
@@ -344,6 +350,8 @@ HOSTILE = {
     "twice": lambda path: tar_of(path, ("a", b"1"), ("a", b"2")),
     "twice but for case": lambda path: zip_of(path, ("a", b"1"), ("A", b"2")),
     "twice but for accents": lambda path: tar_of(path, ("\u00e9", b"1"), ("e\u0301", b"2")),
+    "folder with contents": lambda path: zip_of(path, ("a", b"1"), ("b/", b"2")),
+    "folder with contents in tar": lambda path: tar_of(path, ("a", b"1"), folder_of("b", 512)),
     "file and folder": lambda path: tar_of(path, ("a", b"1"), ("a/b", b"2")),
 }
 

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """HDF5 files: what is in them comes back bit for bit, and each way to point elsewhere, or to promise more than is there, is refused by its rule."""
 
+import contextlib
 import io
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import h5py
 import numpy as np
 import pytest
 
-from nyala.files import hdf5
+from nyala.files import archive, hdf5
 from nyala.files.errors import CorruptFileError, ResourceLimitError, UnsafeFileError, UnsafePathError
 from nyala.files.hdf5 import reading, writing
 from tests.training.tools import numbers
@@ -75,6 +78,24 @@ def test_packed_arrays_are_read(tmp_path):
         file.create_dataset("a", data=numbers(31, 7), chunks=(8, 7), compression="gzip", shuffle=True, fletcher32=True)
     with reading(tmp_path / "x.h5") as tree:
         np.testing.assert_array_equal(tree.datasets["a"].read(), numbers(31, 7))
+
+
+@pytest.mark.parametrize("kind", ["disk", "memory"])
+def test_packed_arrays_are_read_by_threads_beside_each_other(kind, tmp_path):
+    """None moves in the file while another reads there: not even where the system cannot read at a place that is named."""
+    arrays = {str(i): numbers(64, 450, seed=i).astype("float32") for i in range(40)}
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for i, (name, array) in enumerate(arrays.items()):
+            file.create_dataset(name, data=array, chunks=(1, 450), compression="gzip" if i % 8 == 0 else None)
+    source = tmp_path / "x.h5" if kind == "disk" else io.BytesIO((tmp_path / "x.h5").read_bytes())
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with reading(source) as tree, ThreadPoolExecutor(2) as pool:
+            for name, found in zip(tree.datasets, pool.map(hdf5.Dataset.read, tree.datasets.values()), strict=True):
+                np.testing.assert_array_equal(found, arrays[name])
+    finally:
+        sys.setswitchinterval(before)
 
 
 @pytest.mark.parametrize("place", ["/", "layers", "layers/dense", "layers/dense/vars"])
@@ -174,6 +195,37 @@ def test_damage(good):
                 [dataset.read() for dataset in tree.walk()]
         except (CorruptFileError, UnsafeFileError):
             pass
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_numbers_that_end_after_the_file(inside, tmp_path):
+    """A place that an array names is one in its file: not after its end, and not in what follows it in an archive."""
+    array, path = numbers(5, 3), tmp_path / "x.h5"
+    with writing(path) as root:
+        root.dataset("a", array)
+    whole = path.read_bytes()
+    with h5py.File(path) as file:
+        place = file["a"].id.get_offset()
+    address = place.to_bytes(8, "little")
+    assert whole.count(address) == 1
+    for wrong, right in ((place, True), (len(whole) - array.nbytes + 1, False), (len(whole), False), (len(whole) + 40, False), (1 << 60, False)):
+        content = whole.replace(address, wrong.to_bytes(8, "little"))
+        if inside:
+            with archive.writing(path) as add:
+                add("x.h5", content)
+                add("secret", b"s" * 4000)
+        else:
+            path.write_bytes(content)
+        with contextlib.ExitStack() as stack:
+            source = stack.enter_context(stack.enter_context(archive.reading(path))["x.h5"].open(1 << 20)) if inside else path
+            if right:
+                found = stack.enter_context(reading(source)).datasets["a"]
+                np.testing.assert_array_equal(found.read(), array)
+                continue
+            for use in (hdf5.Dataset.read, hdf5.Dataset.check, lambda dataset: list(dataset.pieces())):
+                with pytest.raises(CorruptFileError) as info, reading(source) as tree:
+                    use(tree.datasets["a"])
+                assert info.value.rule == "hdf5-damaged"
 
 
 def test_pipes_and_folders(tmp_path):

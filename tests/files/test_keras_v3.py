@@ -50,8 +50,8 @@ def recorded(name, what):
 
 def flat(outputs):
     if isinstance(outputs, dict):
-        return [outputs[key] for key in sorted(outputs)]
-    return list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+        return [array for key in sorted(outputs) for array in flat(outputs[key])]
+    return [array for value in outputs for array in flat(value)] if isinstance(outputs, (list, tuple)) else [outputs]
 
 
 def close(got, expected, tolerance):

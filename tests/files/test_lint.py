@@ -18,8 +18,6 @@ ALLOWED = {
     "demo.py": "a picture, under a name that is free",
     "callbacks/plot_history.py": "a picture, in place while it changes",
     "callbacks/csv_logger.py": "a log that grows line by line",
-    "callbacks/tensorboard.py": "a note for TensorBoard, in its folder of logs",
-    "layers/preprocessing/lookup.py": "save_assets, into the folder that it is given",
     "core/lazy.py": "names that are written in the package",
     "core/known.py": "the tables in it",
     "core/serialization.py": "packages that callers here name",

@@ -108,7 +108,8 @@ def test_formats_with_names_are_all_or_nothing(suffix, tmp_path):
     assert lines[1] == "  why: the first difference: 'm/a/kernel' has shape (5, 4), the file has (5, 3) at 'layers/dense'"
     for a, b in zip(before, wider.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    report = wider.load_weights(path, skip_mismatch=True)
+    with pytest.warns(UserWarning, match="not everything fits, and what does not was left alone: 1 loaded, 7 mismatched"):
+        report = wider.load_weights(path, skip_mismatch=True)
     assert report.loaded == ["m/c/bias"]
     assert len(report.mismatched) == 7
     longer = nyala.Sequential([nyala.Input((5,)), layers.Dense(3), layers.BatchNormalization(), layers.Dense(2), layers.Dense(2)], name="m")
@@ -204,7 +205,8 @@ def test_all_or_nothing(tmp_path):
     assert str(info.value).endswith("\n  fix: no weight was changed\n  rule: weights-mismatch")
     for a, b in zip(before, wider.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-    wider.load_weights(path, skip_mismatch=True)
+    with pytest.warns(UserWarning, match=r"what does not fit was left alone: 'm/a/kernel' has shape \(5, 4\), the file has \(5, 3\)"):
+        wider.load_weights(path, skip_mismatch=True)
     np.testing.assert_array_equal(wider.get_weights()[0], before[0])
     np.testing.assert_array_equal(wider.get_weights()[-1], filled(model_of()).get_weights()[-1])
 
@@ -319,5 +321,5 @@ def test_one_array_at_a_time(suffix, tmp_path):
     done = subprocess.run([sys.executable, "-c", PEAKS, str(tmp_path / f"w{suffix}")], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     saving, loading = json.loads(done.stdout.splitlines()[-1])
-    assert saving < 3  # pieces of a MiB are looked at
+    assert saving < (1 if hasattr(os, "preadv") else 3)  # pieces of 256 KiB are looked at, or of a MiB
     assert loading < (8 if suffix in (".npz", ".h5") else 24) + 5  # the new ones; the old ones were there before

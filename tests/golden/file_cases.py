@@ -86,6 +86,21 @@ def states(api):
     return api.Model(x, [z, h], name="m")
 
 
+def stateful_both_ways(api):
+    L = api.layers
+    both = L.Bidirectional(L.GRU(2, stateful=True, return_sequences=True))
+    return api.Sequential([api.Input(batch_shape=(2, 5, 3)), both, L.SimpleRNN(3, stateful=True)], name="m")
+
+
+def models_in_time(api):
+    L = api.layers
+    inner = sequential(api, (4,), L.Dense(3, activation="tanh"), L.BatchNormalization(), name="inner")
+    x = api.Input((5, 4), name="x")
+    y = L.TimeDistributed(inner)(x)
+    y = L.Bidirectional(L.RNN(L.StackedRNNCells([L.GRUCell(2), L.LSTMCell(2)]), return_sequences=True), merge_mode="sum")(y)
+    return api.Model(x, L.Dense(2)(y), name="m")
+
+
 def conv_lstm(api):
     L = api.layers
     return sequential(api, (3, 6, 5, 2), L.ConvLSTM2D(2, 3, return_sequences=True), L.ConvLSTM2D(2, 2), L.Flatten(), L.Dense(2))
@@ -133,6 +148,15 @@ def dict_inputs(api):
     L = api.layers
     inputs = {"b": api.Input((3,), name="b"), "a": api.Input((3,), name="a")}
     return api.Model(inputs, L.Dense(2)(L.Subtract()([inputs["a"], inputs["b"]])), name="m")
+
+
+def trees(api):
+    L = api.layers
+    inputs = {"pair": [api.Input((3,), name="p"), api.Input((2,), name="q")], "one": api.Input((4,), name="o")}
+    joined = L.Concatenate()([*inputs["pair"], inputs["one"]])
+    return api.Model(
+        inputs, {"a": [L.Dense(2, name="first")(joined), L.Dense(1, name="second")(joined)], "b": L.Dense(3, name="third")(joined)}, name="m"
+    )
 
 
 def shared(api):
@@ -274,6 +298,16 @@ def float8(api):
     return model
 
 
+def low_rank_int8(api):
+    L = api.layers
+    embedding, dense, einsum = L.Embedding(10, 4), L.Dense(6), L.EinsumDense("ab,bc->ac", 4, bias_axes="c")
+    model = sequential(api, (3,), embedding, L.Flatten(), dense, einsum, dtype="int32")
+    model.quantize("int8")
+    for layer in (embedding, dense, einsum):
+        layer.enable_lora(2)
+    return model
+
+
 def mixed_float16(api):
     L = api.layers
     return sequential(api, (5,), L.Dense(4, dtype="mixed_float16"), L.Dense(2, dtype=api.DTypePolicy("mixed_bfloat16")))
@@ -357,6 +391,19 @@ def kinds(api):
             x = self.body(inputs["x"] + inputs["y"])
             return {name: head(x) for name, head in self.heads.items()}
 
+    @register("files")
+    class Deep(api.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.stages = [{"main": [L.Dense(3), (L.Dense(3), L.Dense(3))], "skip": L.Dense(3)} for _ in range(2)]
+            self.once = {"both": self.stages[0]["skip"], "own": [[L.Dense(2)]]}
+
+        def call(self, x):
+            for stage in self.stages:
+                first, (second, third) = stage["main"]
+                x = third(second(first(x))) + stage["skip"](x)
+            return self.once["own"][0][0](self.once["both"](x))
+
     @register("files", name="scaled")
     def scaled_tanh(x):
         return 1.5 * api.ops.tanh(x)
@@ -378,7 +425,7 @@ def kinds(api):
             config["inner"] = api.saving.deserialize_keras_object(config["inner"])
             return cls(**config)
 
-    return {"Block": Block, "Subclassed": Subclassed, "Ends": Ends, "scaled": scaled_tanh, "Wrapping": Wrapping}
+    return {"Block": Block, "Subclassed": Subclassed, "Ends": Ends, "Deep": Deep, "scaled": scaled_tanh, "Wrapping": Wrapping}
 
 
 def block(api):
@@ -394,6 +441,12 @@ def subclassed(api):
 def subclassed_dict(api):
     model = kinds(api)["Ends"](name="m")
     model({"x": np.ones((1, 4), "float32"), "y": np.ones((1, 4), "float32")})
+    return model
+
+
+def deep_lists(api):
+    model = kinds(api)["Deep"](name="m")
+    model(np.zeros((1, 3), "float32"))
     return model
 
 
@@ -417,7 +470,8 @@ MODELS = {
         bidirectional, attention, causal_attention, embeddings, branches, dict_inputs, shared, nested, shared_between_models, frozen, residual,
         ops_in_graph, more_ops,
         regularized, reshaping, einsum, noise, augmentation, normalization, discretization, low_rank, int8, int4, float8, mixed_float16, bfloat16,
-        empty_names, block, subclassed, subclassed_dict, nested_subclassed, custom_function, wrapping,
+        empty_names, block, subclassed, subclassed_dict, nested_subclassed, custom_function, wrapping, low_rank_int8, stateful_both_ways,
+        models_in_time, trees, deep_lists,
     ]
 }  # fmt: skip
 
@@ -449,13 +503,18 @@ def adafactor(api):
     return {"optimizer": api.optimizers.Adafactor(0.01), "loss": "mse"}
 
 
+def averaged_and_clipped(api):
+    optimizer = api.optimizers.RMSprop(0.01, momentum=0.9, centered=True, use_ema=True, global_clipnorm=0.5)
+    return {"optimizer": optimizer, "loss": api.losses.LogCosh(), "metrics": [api.metrics.RootMeanSquaredError(), "mae"]}
+
+
 def two_losses(api):
     return {"optimizer": "nadam", "loss": {"main": "mse", "extra": "mae"}, "loss_weights": {"main": 1.0, "extra": 0.3}, "metrics": {"main": ["mae"]}}
 
 
 TRAINED = {
     "mlp": adam, "convolutions": scheduled, "recurrent": averaged, "attention": scaled, "branches": two_losses, "subclassed": adam, "einsum": lion,
-    "residual": adafactor, "low_rank": adam,
+    "residual": adafactor, "low_rank": adam, "models_in_time": averaged_and_clipped, "deep_lists": adam,
 }  # fmt: skip
 
 
@@ -465,12 +524,14 @@ def inputs_of(name, model, rows=2):
 
     def one(shape, dtype):
         shape = tuple(rows if size is None and i == 0 else size or 5 for i, size in enumerate(shape))
-        if "int" in str(dtype) or name in ("int8", "int4", "low_rank"):
+        if "int" in str(dtype) or name in ("int8", "int4", "low_rank", "low_rank_int8"):
             return random.integers(0, 9, size=shape).astype("int32")
         return random.normal(size=shape).astype("float32")
 
-    if name in ("subclassed",):
+    if name in ("subclassed", "deep_lists"):
         return one((None, 3), "float32")
+    if name == "trees":
+        return {"pair": [one((None, 3), "float32"), one((None, 2), "float32")], "one": one((None, 4), "float32")}
     if name == "subclassed_dict":
         return {key: one((None, 4), "float32") for key in ("x", "y")}
     if name == "dict_inputs":
@@ -487,7 +548,7 @@ def set_weights(name, model):
 
     def draw(variable):
         old = np.asarray(variable)
-        if old.dtype.kind not in "fV" or name in ("int8", "int4", "float8"):
+        if old.dtype.kind not in "fV" or name in ("int8", "int4", "float8", "low_rank_int8"):
             return old
         if "variance" in variable.name or "scale" in variable.name or "norm" in variable.name:
             return random.uniform(0.5, 2.0, size=old.shape)
@@ -511,9 +572,12 @@ def make(name, api):
 def targets_of(name, model, x):
     """Random targets in the shapes of the outputs."""
     random = generator(f"targets of {name}")
-    outputs = model.predict_on_batch(x)
-    if isinstance(outputs, dict):
-        return {key: random.normal(size=np.shape(value)).astype("float32") for key, value in sorted(outputs.items())}
-    if isinstance(outputs, (list, tuple)):
-        return [random.normal(size=np.shape(value)).astype("float32") for value in outputs]
-    return random.normal(size=np.shape(outputs)).astype("float32")
+
+    def like(outputs):
+        if isinstance(outputs, dict):
+            return {key: like(value) for key, value in sorted(outputs.items())}
+        if isinstance(outputs, (list, tuple)):
+            return [like(value) for value in outputs]
+        return random.normal(size=np.shape(outputs)).astype("float32")
+
+    return like(model.predict_on_batch(x))

@@ -499,3 +499,18 @@ def schedule_three(k):
     m = k.Sequential([k.Input((4,)), k.Dense(3, activation="gelu"), k.Dropout(0.0), k.Dense(2)])
     m.compile(k.Adam(k.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)), "mse")
     return m, [(3, 4)], {"train": True}
+
+
+@case("three")
+def grouped_three(k):
+    x = k.Input((5, 4))
+    y = k.GroupQueryAttention(4, 2, 1)(x, x)
+    y = k.EinsumDense("abc,cd->abd", (None, 3), bias_axes="d")(y)
+    return k.Model(x, k.RMSNormalization()(y)), [(2, 5, 4)]
+
+
+@case("three")
+def quantized_three(k):
+    m = k.Sequential([k.Input((4,)), k.Dense(6), k.Dense(3)])
+    m.quantize("int8")
+    return m, [(3, 4)], {"randomize": False}

@@ -25,8 +25,8 @@ SHARDED = ("residual",)
 def flat(outputs):
     """The arrays of an output, in a fixed order."""
     if isinstance(outputs, dict):
-        return [np.asarray(outputs[key]) for key in sorted(outputs)]
-    return [np.asarray(value) for value in outputs] if isinstance(outputs, (list, tuple)) else [np.asarray(outputs)]
+        return [array for key in sorted(outputs) for array in flat(outputs[key])]
+    return [array for value in outputs for array in flat(value)] if isinstance(outputs, (list, tuple)) else [np.asarray(outputs)]
 
 
 def make_all(target):
@@ -45,8 +45,8 @@ def make_all(target):
             model = make(name, keras)
             x = inputs_of(name, model)
             targets = targets_of(name, model, x)
-            for layer in model.layers:
-                if getattr(layer, "stateful", False):
+            for layer in model._flatten_layers():
+                if getattr(layer, "stateful", False) and hasattr(layer, "cell"):
                     layer.reset_state()
             model.save(folder / f"{name}.keras")
             keep(f"{name}.keras")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nyala.core import tree
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError
 from nyala.core.seeds import SeedGenerator, draw_key, draw_seed
 from nyala.core.serialization import deserialize_keras_object, get_registered_name, get_registered_object, serialize_keras_object
@@ -114,6 +115,7 @@ class JaxLayer(Layer):
         return {name: serialize_keras_object(getattr(self, name)) for name in names}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any]) -> Layer:
         parts = {name: deserialize_keras_object(config[name]) for name in ("call_fn", "init_fn", "params", "state") if config.get(name) is not None}
         return super().from_config({**config, **parts})
@@ -149,6 +151,7 @@ class FlaxLayer(JaxLayer):
         return {"module": module, "method": method, "variables": variables, "seed": self.seed}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any]) -> Layer:
         name, fields = config["module"]["registered_name"], config["module"]["fields"]
         kind = get_registered_object(name)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from nyala.core.audit import looks_through
 from nyala.core.errors import UnsafePathError
 from nyala.engines._interop import interop
 from nyala.layers.layer import Layer
@@ -48,6 +49,7 @@ class TFSMLayer(Layer):
         return {"filepath": self.filepath, "call_endpoint": self.call_endpoint, "call_training_endpoint": self.call_training_endpoint}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None, safe_mode: bool | None = None) -> Layer:
         if safe_mode is not False:
             raise UnsafePathError(

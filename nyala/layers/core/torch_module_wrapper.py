@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentTypeError, UnsafeObjectError
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.engines._interop import interop
@@ -88,6 +89,7 @@ class TorchModuleWrapper(Layer):
         return {"module": serialize_keras_object(self._make), "output_shape": self._output_shape}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any]) -> Layer:
         module = config["module"]
         if isinstance(module, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentTypeError
 from nyala.core.serialization import custom_object_scope, deserialize_keras_object
 from nyala.layers.layer import Layer
@@ -30,6 +31,7 @@ class Wrapper(Layer):
             self.layer.built = True
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> Layer:
         with custom_object_scope(custom_objects):
             return super().from_config({**config, "layer": deserialize_keras_object(config["layer"])})

@@ -20,6 +20,7 @@ from nyala import ops
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError, UnsafePathError, missing_method
 from nyala.core.variable import Variable
 from nyala.engines.protocol import Tensor
+from nyala.files.atomic import write_bytes
 from nyala.layers.arguments import is_int
 from nyala.layers.preprocessing.host import (
     MODES,
@@ -330,7 +331,7 @@ class Lookup(HostLayer):
         """Write the vocabulary to vocabulary.txt in a folder, unless the config has it."""
         if self.vocabulary is None and self._ready:
             text = "\n".join(str(token) for token in self.get_vocabulary())
-            (pathlib.Path(dir_path) / "vocabulary.txt").write_bytes(text.encode(getattr(self, "encoding", "utf-8")))
+            write_bytes(pathlib.Path(dir_path) / "vocabulary.txt", text.encode(getattr(self, "encoding", "utf-8")))
 
     def load_assets(self, dir_path: Any) -> None:
         """Read the vocabulary that save_assets wrote; weights of tf_idf come with the variables."""

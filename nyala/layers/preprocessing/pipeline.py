@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentTypeError
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.layers.layer import Layer
@@ -47,5 +48,6 @@ class Pipeline(HostLayer):
         return {"name": self.name, "layers": [serialize_keras_object(layer) for layer in self._pipeline_layers]}
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any]) -> Layer:
         return cls(**{**config, "layers": [deserialize_keras_object(layer) for layer in config["layers"]]})

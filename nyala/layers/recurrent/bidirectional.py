@@ -7,6 +7,7 @@ from typing import Any
 
 from nyala import ops
 from nyala.core import tree
+from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError
 from nyala.core.serialization import custom_object_scope, deserialize_keras_object, serialize_keras_object
 from nyala.engines.protocol import Tensor
@@ -130,6 +131,7 @@ class Bidirectional(Layer):
         }
 
     @classmethod
+    @looks_through
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Layer:
         with custom_object_scope(custom_objects):
             inner = {key: deserialize_keras_object(_unbuilt(config[key])) for key in ("layer", "backward_layer") if config.get(key) is not None}

@@ -168,6 +168,17 @@ def convert(path: str, twin: str, context: Context) -> list[float]:
     return load_model(str(target), twin, context)
 
 
+def convert_weights(path: str, twin: str, context: Context) -> list[float]:
+    target = OUT / ("converted.weights.h5" if path.endswith(".safetensors") else "converted.safetensors")
+    target.unlink(missing_ok=True)
+    try:
+        _command("convert", path, str(target))
+    except Refused:
+        assert not os.path.exists(target), "a file was written though the other was refused"
+        raise
+    return load_weights(str(target), twin, context)
+
+
 def _read(path: str) -> Any:
     return json.loads(pathlib.Path(path).read_bytes())
 
@@ -334,6 +345,7 @@ DOORS: dict[str, Any] = {
         door.__name__: door
         for door in (
             load_weights, load_weights_by_name, load_weights_skipping, saving_load_weights, load_weights_of_a_file, editor, inspect, convert,
+            convert_weights,
             model_from_json, deserialize, deserialize_in_a_thread, deserialize_after_an_error, from_config, layers_deserialize,
             get_file_from_the_root, untar, newest, read_pickle, save_and_load, save_h5_and_load, save_weights_and_load,
         )

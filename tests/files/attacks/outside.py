@@ -399,11 +399,11 @@ P2 = [
 ]  # fmt: skip
 
 
-def _mode(data: bytes, mode: int) -> bytes:
+def _mode(data: bytes, mode: int, name: str = "more", content: bytes = b"/etc") -> bytes:
     """One more member, of another kind than a file."""
-    info = zipfile.ZipInfo("more")
+    info = zipfile.ZipInfo(name)
     info.external_attr = mode << 16
-    return zipped([*unzipped(data).items(), (info, b"/etc")])
+    return zipped([*unzipped(data).items(), (info, content)])
 
 
 P2 += [Attack("P2", "link in a model", "zip", lambda data: _mode(data, stat.S_IFLNK | 0o777), ("zip-kind",))]
@@ -418,6 +418,12 @@ P3 = [
     ),
     *(Attack("P3", f"{what} in a model", "zip", lambda data, kind=kind: _mode(data, kind | 0o666), ("zip-kind",)) for what, kind in {
         "pipe": stat.S_IFIFO, "device": stat.S_IFCHR, "socket": stat.S_IFSOCK}.items()),
+    Attack("P3", "a folder with contents in a model", "zip", lambda data: _mode(data, stat.S_IFDIR | 0o777, "more/"), ("zip-folder",)),
+    Attack("P3", "a folder by name alone, with contents", "zip", lambda data: _mode(data, 0, "more/"), ("zip-folder",)),
+    Attack("P3", "a folder by its mode alone", "zip", lambda data: _mode(data, stat.S_IFDIR | 0o777), ("zip-folder",)),
+    Attack("P3", "an empty folder in a model", "zip", lambda data: _mode(data, stat.S_IFDIR | 0o777, "more/", b""), (LOADS,)),
+    Attack("P3", "a folder with contents", "archive", _with(("more/", b"2")), ARCHIVE, doors=("zip:get_file",)),
+    Attack("P3", "an empty folder", "archive", _with(("more/", b"")), (LOADS,), doors=("zip:get_file",)),
     Attack("P3", "a file that may act for others", "archive", _with(("tool", b"#!/bin/sh", 0o4777)), (LOADS,), doors=("tar:get_file",)),
 ]  # fmt: skip
 SAVED_NAMES = ("..", ".", "a/../..", "a\\b", "x" * 300, "con", "a:b", "a%2Fb", "\u200b", "vars", "layers", "a\nb", "é", "_", "0")

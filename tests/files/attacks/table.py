@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from tests.files.attacks import bounds, damage, objects, outside
+from tests.files.attacks import bounds, damage, objects, outside, work
 from tests.files.attacks.attack import Attack
 from tests.files.attacks.packing import CARRIERS
 
-ATTACKS: list[Attack] = [*objects.ATTACKS, *outside.ATTACKS, *bounds.ATTACKS, *damage.ATTACKS]
+ATTACKS: list[Attack] = [*objects.ATTACKS, *outside.ATTACKS, *bounds.ATTACKS, *damage.ATTACKS, *work.ATTACKS]
 # Every row there is: C code and objects, R files read by files, P paths and archives, B bounds, K damage.
 ROWS = (
     "C1", "C2", "C3", "C4", "C5", "C6", "C7", "C8", "C9", "C10", "C11", "C12", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8",
