@@ -64,10 +64,13 @@ def _batches_in_one(model: Any, data: ArrayData) -> tuple[int, int]:
 
 
 def _bytes_of_row(model: Any, x: Any) -> int:
-    """Of the largest tensor between two layers, for one sample; sizes that the graph leaves open count as the longest of the input's."""
+    """Of the largest tensor between two layers, for one sample; sizes that the graph leaves open count as the longest of the input's. What only
+    pooling reads does not count: compilers make and pool it piece by piece."""
     given = [leaf.shape[1:] for leaf in tree.flatten(x)]
     longest = max((size for shape in given for size in shape), default=1)
-    between = [tensor.shape for layer in model._flatten_layers() for node in layer.inbound_nodes for tensor in node.output_tensors]
+    nodes = [(node, "Pooling" in type(layer).__name__) for layer in model._flatten_layers() for node in layer.inbound_nodes]
+    pooled, others = ({id(tensor) for node, pools in nodes for tensor in node.input_tensors if pools is wanted} for wanted in (True, False))
+    between = [tensor.shape for node, _ in nodes for tensor in node.output_tensors if id(tensor) not in pooled - others]
     if not between or any(shape[:1] != (None,) for shape in between):
         return GROUP_BYTES  # not built: nothing is known; or the model says how many samples a batch has
     return 4 * max(math.prod(longest if size is None else size for size in shape) for shape in [*given, *(shape[1:] for shape in between)])

@@ -176,6 +176,20 @@ def test_long_sequences_are_not_predicted_together(monkeypatch):
     assert rows_of_programs(model) == [32]
 
 
+@pytest.mark.parametrize(("also", "together"), [(False, 4), (True, 1)])
+def test_what_only_pooling_reads_does_not_count(also, together, monkeypatch):
+    monkeypatch.setattr(prediction, "GROUP_BYTES", 4 * 6 * 6 * 8 * 4)  # one batch of 4 rows of the convolution's result, 4 of the input
+    inputs = nyala.Input((8, 8, 1))
+    wide = layers.Conv2D(8, 3, activation="relu")(inputs)
+    small = layers.Flatten()(layers.MaxPooling2D(3)(wide))
+    model = nyala.Model(inputs, [small, layers.GlobalAveragePooling2D()(layers.Activation("tanh")(wide))] if also else small)
+    x = RANDOM.normal(size=(4 * 70, 8, 8, 1)).astype("float32")
+    got, want = model.predict(x, batch_size=4), model(x)
+    for a, b in zip(got if also else [got], want if also else [want], strict=True):
+        np.testing.assert_allclose(a, np.asarray(b), rtol=1e-5, atol=1e-5)
+    assert rows_of_programs(model) == [4 * together]
+
+
 def test_a_model_that_is_not_built_is_predicted_batch_by_batch():
     model = nyala.Sequential([layers.Dense(3)])
     x = RANDOM.normal(size=(4 * 70, 5)).astype("float32")

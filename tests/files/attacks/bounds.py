@@ -254,7 +254,7 @@ B4 = [
         but={"inspect": (LOADS,)}),
     Attack("B4", "60 models in each other", "config", _deep, ("json-depth", *WEIGHTS, "keras-config", "config-work"), but={"object": (VALUE, LOADS),
         "json": ("json-depth", LOADS), "inspect": ("json-depth", LOADS), "h5": (LOADS, "hdf5-depth")}),
-    Attack("B4", "30,000 layers", "config", _chain(30_000), ("config-work",), memory=256 * MB, doors=FROM_FILES),
+    Attack("B4", "30,000 layers", "config", _chain(30_000), ("config-work",), memory=320 * MB, doors=FROM_FILES),
     Attack("B4", "models in models, 2^40 calls", "config", _fan, ("config-work", "json-depth"), doors=FROM_FILES),
     Attack("B4", "2,000 layers that nobody knows", "config", _unknown(2000), ("object-unknown",), memory=128 * MB),
     Attack("B4", "a name of a megabyte", "config", argument("name", "x" * MB), (LOADS, VALUE, "keras-config"), but={}),
