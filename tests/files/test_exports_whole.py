@@ -20,8 +20,8 @@ def model_of(seed):
 
 
 def served(path, x):
-    layer = nyala.layers.TFSMLayer(str(path), call_endpoint="serve")
-    return np.asarray(layer(x))
+    with nyala.backend("tensorflow"):
+        return np.asarray(nyala.layers.TFSMLayer(str(path), call_endpoint="serve")(x))
 
 
 def test_a_saved_model_is_replaced_as_a_whole(tmp_path, monkeypatch):
