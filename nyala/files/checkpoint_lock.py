@@ -14,8 +14,14 @@ import secrets
 import socket
 import stat
 import sys
+from collections.abc import Iterator
 
 from nyala.core.errors import StateError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 NAME = "lock.json"
 LARGEST = 4096
@@ -41,7 +47,8 @@ class Lock:
         try:
             own.write_bytes(text)
             while not self._link(own):
-                self._remove_stale()
+                with _alone(self.path.with_name(f".{NAME}.taking")):  # else a slow taker could remove the lock of a quick one
+                    self._remove_stale()
         finally:
             own.unlink(missing_ok=True)
         self._text = text
@@ -104,6 +111,31 @@ class Lock:
                 return file.read(LARGEST)
         except FileNotFoundError:
             return None
+
+
+@contextlib.contextmanager
+def _alone(path: pathlib.Path) -> Iterator[None]:
+    """Inside, nobody else is inside with the same path; who dies is outside. Where the system cannot, everybody is."""
+    if fcntl is None:
+        yield
+        return
+    while True:
+        number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+        try:
+            with contextlib.suppress(OSError):  # a file system without such locks
+                fcntl.flock(number, fcntl.LOCK_EX)
+            try:
+                current = os.path.samestat(os.fstat(number), path.stat())
+            except FileNotFoundError:  # who was inside before removed it
+                current = False
+            if current:
+                try:
+                    yield
+                finally:
+                    path.unlink(missing_ok=True)
+                return
+        finally:
+            os.close(number)
 
 
 def _owner(text: bytes) -> dict | None:
