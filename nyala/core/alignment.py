@@ -49,7 +49,7 @@ class Replacing:
     def replaced(self, size: int) -> None:
         """An array took the place of one of as many bytes, which is free now. A gap of that size, and a quarter more, may stay for the next."""
         if size >= 1 << 20 and resident() - self._before > max(self.LEAST, size * 5 // 4):
-            _trim(0)
+            trim(0)
 
 
 def _find_trim() -> Callable[[int], Any]:
@@ -60,7 +60,7 @@ def _find_trim() -> Callable[[int], Any]:
         return lambda size: None
 
 
-_trim = _find_trim()
+trim = _find_trim()
 
 
 def resident() -> int:

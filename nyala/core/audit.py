@@ -24,7 +24,6 @@ MAX_CALLS = 1_000_000  # of layers, those in models that are called several time
 VALUES = frozenset({"__tuple__", "__bytes__", "__ellipsis__", "__slice__", "__numpy__", "__tensor__", "__keras_tensor__"})
 LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "TextVectorization", "IndexLookup"})
 PATTERNS = frozenset({"policy_map", "optimizer_map", "exclude_layers"})  # arguments with regular expressions
-PATTERNS_ANYWHERE = 1  # repetitions in those that may begin to match anywhere
 MAX_THRESHOLDS = 1_000_000  # of a metric
 # Classes that make tables on the host, or go through as many steps, as an argument says: its largest value, and its names.
 TABLES: dict[str, tuple[int, tuple[str, ...]]] = {
@@ -192,7 +191,7 @@ def _excess(value: dict[str, Any], where: str, path: tuple) -> NyalaError | None
     for key in PATTERNS & value.keys():
         held = value[key]
         patterns = [one for one in (held if isinstance(held, (list, tuple, dict)) else [held]) if isinstance(one, str)]
-        if found := excess(patterns, PATTERNS_ANYWHERE if key == "exclude_layers" else 2):
+        if found := excess(patterns, anywhere=key == "exclude_layers"):
             need, fix = "patterns that are matched in a bounded time", "make the object in code: there, patterns may be any"
             return ResourceLimitError(f"{where} at {pointer((*path, key))}", need=need, got=found, fix=fix, rule="config-pattern")
     count = value.get("num_thresholds")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from nyala.core.alignment import resident
+from nyala.core.alignment import resident, trim
 
 
 def keep_freed_memory() -> None:
@@ -37,39 +37,46 @@ class Leftovers:
     Where it comes to that again and again, memory is worth less than the time it takes. Linux with glibc 2.33 or newer.
     """
 
-    SECONDS = 0.25  # for which nothing is watched after a wait that was too short for a look
-    MILLISECONDS = 20  # between two looks; a program that ran for so long has taken its memory
+    SECONDS = 0.25  # between two waits, if the first was too short for a look; waits further apart are long, and watched to their end
+    MILLISECONDS = 20  # until the first look, and between two: a program that ran for so long has taken its memory
     LEAST = 256 << 20  # bytes by which the process must have grown at first
     PATIENCE = 1.5  # how many times as many it takes the next time
 
     def __init__(self) -> None:
-        self._next = 0.0
+        self._started = self._next = 0.0
         self._least = self.LEAST
         self._kept = 0  # bytes in memory when all that was free had been given back
         self._usage = _find_usage()
 
     def watch(self, done: Callable[[], bool]) -> None:
-        """Call this when a program was started and the host is about to wait for it; done: whether it has ended."""
-        if self._usage is None or time.monotonic() < self._next:
-            return
-        looked = False
-        while not done():
-            for _ in range(self.MILLISECONDS):
-                time.sleep(0.001)
-                if done():
-                    break
-            else:
-                looked = True
-                self._look(*self._usage)
-        if not looked:
-            self._next = time.monotonic() + self.SECONDS
+        """Call this when a program was started and the host is about to wait for it; done: whether it has ended.
 
-    def _look(self, library: Any, usage: Callable[[], Any]) -> None:
+        Returns before the end of programs that take little time: asking again and again finds the end late."""
+        now = time.monotonic()
+        long, self._started = now - self._started > self.SECONDS, now
+        if self._usage is None or now < self._next:
+            return
+        if self._ends(done):
+            self._next = now + self.SECONDS
+            return
+        self._look(self._usage)
+        while long and not self._ends(done):
+            self._look(self._usage)
+
+    def _ends(self, done: Callable[[], bool]) -> bool:
+        """Whether the program ends before it is time for a look."""
+        for _ in range(self.MILLISECONDS):
+            if done():
+                return True
+            time.sleep(0.001)
+        return done()
+
+    def _look(self, usage: Callable[[], Any]) -> None:
         before = resident()
         self._kept = min(self._kept, before)
         if before - self._kept > self._least:
             if usage().fordblks > self._least:
-                library.malloc_trim(0)
+                trim(0)
             self._kept = resident()
             if before - self._kept > self._least // 2:  # otherwise it was memory in use
                 self._least = int(self._least * self.PATIENCE)
@@ -82,11 +89,11 @@ class _Usage(ctypes.Structure):
     _fields_ = [(name, ctypes.c_size_t) for name in _names]
 
 
-def _find_usage() -> tuple[Any, Callable[[], Any]] | None:
-    """The C library and its function that tells what is free; None where there is none, or its settings are to be left alone."""
+def _find_usage() -> Callable[[], Any] | None:
+    """The function of the C library that tells what is free; None where there is none, or its settings are to be left alone."""
     if sys.platform == "linux" and os.environ.get("NYALA_MALLOC") != "default":
         with contextlib.suppress(OSError, AttributeError):
-            library = ctypes.CDLL(None)
-            library.mallinfo2.restype = _Usage
-            return library, library.mallinfo2
+            usage = ctypes.CDLL(None).mallinfo2
+            usage.restype = _Usage
+            return usage
     return None

@@ -130,9 +130,9 @@ class JaxEngine(Engine):
         jax.config.update("jax_enable_x64", True)
 
     def block(self, tree: Tree) -> Tree:
-        for leaf in jax.tree.leaves(tree)[:1]:
-            if hasattr(leaf, "is_ready"):
-                self._leftovers.watch(leaf.is_ready)
+        first = next(iter(jax.tree.leaves(tree)), None)
+        if isinstance(first, jax.Array) and jax.default_backend() == "cpu":  # elsewhere temporaries are not in the memory of the host
+            self._leftovers.watch(first.is_ready)
         return jax.block_until_ready(tree)
 
     def devices(self) -> list[str]:

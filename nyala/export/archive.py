@@ -141,8 +141,7 @@ def _check_folder(path: str) -> None:
     if os.path.isdir(path) and (others := sorted(set(os.listdir(path)) - SAVED_MODEL)):
         got, fix = f"{path!r}, which holds {others[0]!r}", "name a folder in it that is not there yet"
         raise ArgumentError(where, need="a new folder, or one that holds a SavedModel alone", got=got, fix=fix)
-    if not os.path.isdir(os.path.dirname(os.path.abspath(path))):
-        os.makedirs(os.path.dirname(os.path.abspath(path)))
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
 
 
 def _as_spec(leaf: Any, where: str) -> Any:

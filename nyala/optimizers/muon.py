@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
 from nyala import ops
 from nyala.core.op import convert
-from nyala.core.patterns import MAX_KEY
+from nyala.core.patterns import is_found
 from nyala.core.variable import Variable
 from nyala.engines import engine
 from nyala.engines.protocol import Tensor
@@ -119,7 +118,7 @@ class Muon(Optimizer):
     def _takes(self, variable: Variable) -> bool:
         """Whether the rule of matrices moves this variable."""
         embedding = self.exclude_embeddings and "embedding" in variable.path.lower()
-        return variable.ndim == 2 and not embedding and not any(re.search(pattern, variable.path[-MAX_KEY:]) for pattern in self.exclude_layers)
+        return variable.ndim == 2 and not embedding and not any(is_found(pattern, variable.path) for pattern in self.exclude_layers)
 
     def lr_adjust(self, x: Any) -> Tensor:
         """See `adjusted`."""

@@ -10,7 +10,7 @@ import pytest
 from nyala.engines import _memory
 
 FREE = """
-import ctypes, json, sys
+import json, sys
 import numpy as np
 from nyala.core.alignment import resident
 from nyala.engines._memory import Leftovers, keep_freed_memory
@@ -57,70 +57,83 @@ def test_what_is_not_worth_it_stays(size, wait):
 
 
 class Library:
-    """Stands for the C library: every call of malloc_trim gives back what lies free."""
+    """Stands for the C library, where a trim gives back what lies free, and for a clock that goes on when somebody sleeps."""
 
     def __init__(self, monkeypatch):
         self.resident = self.used = 1 << 30
-        self.trims = 0
+        self.trims, self.time = 0, 100.0
         monkeypatch.setattr(_memory, "resident", lambda: self.resident)
-        monkeypatch.setattr(_memory.time, "sleep", lambda seconds: None)
+        monkeypatch.setattr(_memory, "trim", self.trim)
+        monkeypatch.setattr(_memory.time, "sleep", self.sleep)
+        monkeypatch.setattr(_memory.time, "monotonic", lambda: self.time)
+        self.watcher = _memory.Leftovers()
+        self.watcher._usage = lambda: _memory._Usage(fordblks=1 << 40)
 
-    def malloc_trim(self, pad):
+    def trim(self, pad):
         self.trims += 1
         self.resident = self.used
 
-    def usage(self):
-        return _memory._Usage(fordblks=1 << 40)
+    def sleep(self, seconds):
+        self.time += seconds
 
-    def run(self, watcher, free=0, more=0):
-        """A run that leaves `free` bytes lying about and takes `more` for good."""
+    def run(self, seconds=0.1, free=0, more=0):
+        """A run that leaves `free` bytes lying about and takes `more` for good; how long it was watched, and how late it was seen to end."""
         self.used += more
         self.resident = max(self.resident, self.used) + free
-        waits = iter([False] * 30)
-        watcher.watch(lambda: next(waits, True))
+        begin = self.time
+        self.watcher.watch(lambda: self.time >= begin + seconds)
+        watched, self.time = self.time - begin, max(self.time, begin + seconds)
+        return watched
 
 
-def test_memory_that_is_in_use_is_asked_for_once(monkeypatch):
-    library, watcher = Library(monkeypatch), _memory.Leftovers()
-    watcher._usage = (library, library.usage)
-    library.run(watcher)
-    assert (library.trims, watcher._least) == (1, watcher.LEAST)  # the first look cannot know
+@pytest.fixture
+def library(monkeypatch):
+    return Library(monkeypatch)
+
+
+def test_memory_that_is_in_use_is_asked_for_once(library):
+    library.run()
+    assert (library.trims, library.watcher._least) == (1, library.watcher.LEAST)  # the first look cannot know
     for _ in range(5):
-        library.run(watcher)
+        library.run()
     assert library.trims == 1
-    library.run(watcher, more=600 << 20)
-    assert (library.trims, watcher._least) == (2, watcher.LEAST)
-    library.run(watcher)
+    library.run(more=600 << 20)
+    assert (library.trims, library.watcher._least) == (2, library.watcher.LEAST)
+    library.run()
     assert library.trims == 2
 
 
-def test_what_comes_back_each_time_is_left_in_the_end(monkeypatch):
-    library, watcher = Library(monkeypatch), _memory.Leftovers()
-    watcher._usage = (library, library.usage)
-    library.run(watcher)
+def test_what_comes_back_each_time_is_left_in_the_end(library):
+    library.run()
     for _ in range(30):
-        library.run(watcher, free=300 << 20)
+        library.run(free=300 << 20)
     assert 3 < library.trims < 12
-    assert watcher._least > watcher.LEAST * 8
+    assert library.watcher._least > library.watcher.LEAST * 8
+
+
+def test_runs_that_take_little_time_are_hardly_watched(library):
+    """Those that end before a look: once in a while; those of a dispatch: to the first look, so that their end is not seen late."""
+    assert library.run(0.005) == pytest.approx(0.005, abs=1e-3)
+    assert [library.run(0.005) for _ in range(40)] == [0.0] * 40  # 0.2 s
+    assert [library.run(0.05) for _ in range(2)] == [0.0, pytest.approx(0.02)]
+    assert library.run(0.05) == pytest.approx(0.02)
+
+
+def test_long_runs_are_watched_to_their_end(library):
+    library.run(0.8)
+    assert library.run(0.8) == pytest.approx(0.8, abs=2e-3)
+    begin, library.trims = library.time, 0
+
+    def ended():  # it grows in the middle of a run
+        if library.time > begin + 0.3 and not library.trims:
+            library.resident = library.used + (300 << 20)
+        return library.time > begin + 0.8
+
+    library.watcher.watch(ended)
+    assert library.trims == 1
 
 
 def test_others_are_left_alone(monkeypatch):
     monkeypatch.setenv("NYALA_MALLOC", "default")
     watcher = _memory.Leftovers()
     watcher.watch(lambda: pytest.fail("asked for what nobody will do"))
-
-
-def test_short_waits_are_not_watched_all_the_time(monkeypatch):
-    library, watcher = Library(monkeypatch), _memory.Leftovers()
-    watcher._usage = (library, library.usage)
-    asked = []
-
-    def done():
-        asked.append(True)
-        return len(asked) > 1
-
-    watcher.watch(done)
-    first = len(asked)
-    assert first > 1
-    watcher.watch(done)
-    assert len(asked) == first

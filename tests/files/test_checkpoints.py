@@ -432,6 +432,43 @@ def test_a_lock_that_was_taken_away_stops_the_writer(folder):
     os.remove(folder.path / checkpoint_lock.NAME)
 
 
+@pytest.mark.skipif(checkpoint_lock.fcntl is None, reason="file locks of the system are needed")
+def test_who_takes_a_stale_lock_over_is_waited_for(folder, monkeypatch):
+    """One that was slow after it had found the owner dead would take the lock of one that was quick."""
+    write_lock(folder, pid=2**22 + 1)
+    is_alive, asked, go_on = checkpoint_lock._is_alive, threading.Event(), threading.Event()
+    first, second = (checkpoint_lock.Lock(folder.path, "here") for _ in range(2))
+    got = {}
+
+    def slow(pid):
+        alive = is_alive(pid)
+        if threading.current_thread() is taker:
+            asked.set()
+            assert go_on.wait(60)
+        return alive
+
+    def take(lock):
+        try:
+            lock.acquire()
+            got[lock] = "it"
+        except StateError as error:
+            got[lock] = str(error)
+
+    monkeypatch.setattr(checkpoint_lock, "_is_alive", slow)
+    taker, other = (threading.Thread(target=take, args=[lock]) for lock in (first, second))
+    taker.start()
+    assert asked.wait(60)
+    other.start()
+    other.join(0.3)
+    assert got == {}  # it waits
+    go_on.set()
+    taker.join()
+    other.join()
+    assert got[first] == "it"
+    assert "this process itself, in another fit" in got[second]
+    first.check()
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="processes end otherwise there")
 def test_only_one_takes_a_stale_lock_over(folder):
     for _ in range(20):

@@ -11,13 +11,9 @@ import pytest
 
 import nyala
 from nyala.core.errors import NyalaError
-from nyala.core.plain import MAX_BYTES, MAX_DEPTH, MAX_VALUES
+from nyala.core.plain import MAX_BYTES, MAX_VALUES
 from tests.files.attacks.objects import CODE, LAMBDA
-
-PACKAGES = (
-    "activations", "constraints", "dtype_policies", "initializers", "layers", "losses", "metrics", "models", "optimizers", "optimizers.schedules",
-    "quantizers", "regularizers", "saving", "utils",
-)  # fmt: skip
+from tests.files.configs import PACKAGES, deep
 
 
 def doors():
@@ -45,13 +41,6 @@ MADE_OF_PARTS = {
     "LossScaleOptimizer": (nyala.optimizers.LossScaleOptimizer, lambda part: {"inner_optimizer": part}, ""),
     "Lambda": (nyala.layers.Lambda, lambda part: {"name": "x", "function": part}, None),
 }
-
-
-def deep():
-    config = {}
-    for _ in range(MAX_DEPTH + 2):
-        config = {"a": [config]}
-    return config
 
 
 def endless():

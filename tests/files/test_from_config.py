@@ -8,13 +8,8 @@ import pytest
 
 import nyala
 from nyala.core.errors import NyalaError
-from nyala.core.plain import MAX_DEPTH
 from tests.files.attacks.objects import LAMBDA
-
-PACKAGES = (
-    "constraints", "distillation", "dtype_policies", "initializers", "layers", "losses", "metrics", "models", "optimizers", "optimizers.schedules",
-    "quantizers", "random", "regularizers", "utils",
-)  # fmt: skip
+from tests.files.configs import PACKAGES, deep
 
 
 def classes():
@@ -30,15 +25,6 @@ def classes():
 
 
 CLASSES = classes()
-
-
-def deep():
-    config = {}
-    for _ in range(MAX_DEPTH + 2):
-        config = {"a": [config]}
-    return config
-
-
 WRONG = {"deep": (deep(), "json-depth"), "digits": ([10**41], "json-digits"), "code": (LAMBDA, "object-lambda")}
 
 

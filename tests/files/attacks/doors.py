@@ -157,26 +157,24 @@ def inspect(path: str, twin: str, context: Context) -> list[float]:
     return [0.0]
 
 
-def convert(path: str, twin: str, context: Context) -> list[float]:
-    target = OUT / "converted.keras"
+def _converted(path: str, name: str) -> str:
+    target = OUT / name
     target.unlink(missing_ok=True)
     try:
         _command("convert", path, str(target))
     except Refused:
         assert not os.path.exists(target), "a file was written though the other was refused"
         raise
-    return load_model(str(target), twin, context)
+    return str(target)
+
+
+def convert(path: str, twin: str, context: Context) -> list[float]:
+    return load_model(_converted(path, "converted.keras"), twin, context)
 
 
 def convert_weights(path: str, twin: str, context: Context) -> list[float]:
-    target = OUT / ("converted.weights.h5" if path.endswith(".safetensors") else "converted.safetensors")
-    target.unlink(missing_ok=True)
-    try:
-        _command("convert", path, str(target))
-    except Refused:
-        assert not os.path.exists(target), "a file was written though the other was refused"
-        raise
-    return load_weights(str(target), twin, context)
+    name = "converted.weights.h5" if path.endswith(".safetensors") else "converted.safetensors"
+    return load_weights(_converted(path, name), twin, context)
 
 
 def _read(path: str) -> Any:

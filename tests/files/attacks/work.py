@@ -73,6 +73,9 @@ B6 = [
         doors=WITH_COMPILE),
     Attack("B6", "layers left out by a pattern that begins anywhere", "config",
         compiling(optimizer=of("keras.optimizers", "Muon", exclude_layers=["a*a*b"])), PATTERN, doors=WITH_COMPILE),
+    Attack("B6", "layers left out by patterns of people", "config",
+        compiling(optimizer=of("keras.optimizers", "Muon", exclude_layers=[".*embed.*", "head", "block_[0-9]+/.*", r"norm\.*"])), (LOADS,),
+        doors=WITH_COMPILE),
 ]  # fmt: skip
 B4 = [
     Attack("B4", "10^10 thresholds of a metric", "config", measured("AUC", num_thresholds=10**10), ("config-work",), doors=WITH_COMPILE),
