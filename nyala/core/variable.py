@@ -146,6 +146,7 @@ class Variable:
     """
 
     __array_priority__ = 1000  # NumPy leaves `array + variable` to us
+    of_windows = False  # whether this is the kernel of a convolution, whose memory the engine may put in the order of its choice
 
     def __init__(
         self,
@@ -226,14 +227,19 @@ class Variable:
         here = real_engine()
         if self._owner is here:
             return self._stored
-        value = here.asarray(self._host(), self._dtype)
+        value = self.arranged(here.asarray(self._host(), self._dtype), here)
         if not state.scopes:  # inside a trace the result may live only as long as the trace
             self._stored, self._owner = value, here
         return value
 
     def store(self, value: Tensor) -> None:
         """Set the value outside of all scopes, a tensor of the current engine of the right shape and dtype, unchecked."""
-        self._stored, self._owner = value, real_engine()
+        owner = real_engine()
+        self._stored, self._owner = self.arranged(value, owner), owner
+
+    def arranged(self, value: Tensor, engine: Engine) -> Tensor:
+        """The value as the engine likes it to lie in memory."""
+        return engine.arranged(value) if self.of_windows else value
 
     def _host(self) -> np.ndarray:
         return self._stored if self._owner is None else self._owner.to_numpy(self._stored)
@@ -260,7 +266,7 @@ class Variable:
         elif here.abstract:
             pass  # shapes change nothing
         else:
-            self._stored, self._owner = value, here
+            self._stored, self._owner = self.arranged(value, here), here
         return value
 
     def assign_add(self, value: Any) -> Tensor:

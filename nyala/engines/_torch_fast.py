@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nyala.engines import _torch_recurrence as recurrence
+from nyala.engines import _torch_windows as windows
 from nyala.engines._torch_recording import recording
 
 WIDE = (torch.float32, torch.float64)
@@ -65,6 +66,48 @@ def _layer_normalization(x: Tensor, gamma: Any = None, beta: Any = None, axis: A
 def _rms_normalization(x: Tensor, scale: Any = None, axis: Any = -1, epsilon: float | None = None) -> Any:
     sizes = None if epsilon is None else _trailing(x, axis, (scale,))
     return NotImplemented if sizes is None else functional.rms_norm(x, sizes, scale, epsilon)
+
+
+def _windows_with_bias(x: Tensor, kernel: Tensor, bias: Tensor, *geometry: Any) -> Any:
+    if recording.depth or x.dtype not in WIDE or not x.dtype == kernel.dtype == bias.dtype:
+        return NotImplemented  # the convolution takes longer for the gradient of its bias than a sum of its own does
+    return windows.conv_with_bias(x, kernel, bias, *geometry)
+
+
+def _channels_second(x: Tensor, axis: Any, *weights: Tensor | None) -> Tensor | None:
+    """x as the kernels of batch normalization take it, (b, c, ...), on the same memory; None if it or the weights are not for them.
+
+    What has its channels last is shown with two axes after them: the kernels are quick where they know such memory.
+    """
+    if type(axis) is not int or not -x.ndim <= axis < x.ndim or x.ndim < 2 or x.dtype not in WIDE or 0 in x.shape:
+        return None
+    sizes = (x.shape[axis],)
+    if any(w is not None and (w.shape != sizes or w.dtype != x.dtype) for w in weights):
+        return None
+    if axis % x.ndim == x.ndim - 1:
+        return (x if x.ndim == 4 else x.reshape(1, -1, 1, *sizes)).permute(0, 3, 1, 2)
+    return x if axis % x.ndim == 1 else None
+
+
+def _batch_normalization(
+    x: Tensor, mean: Tensor, variance: Tensor, axis: int, offset: Tensor | None = None, scale: Tensor | None = None, epsilon: float = 1e-3
+) -> Any:
+    if mean.requires_grad or variance.requires_grad:
+        return NotImplemented  # constants to the kernel
+    wide = _channels_second(x, axis, mean, variance, offset, scale)
+    if wide is None:
+        return NotImplemented
+    result = torch.native_batch_norm(wide, scale, offset, mean, variance, False, 0.0, epsilon)[0]
+    return result if wide is x else result.permute(0, 2, 3, 1).reshape(x.shape)
+
+
+def _normalize_batch(x: Tensor, axis: int, offset: Tensor | None = None, scale: Tensor | None = None, epsilon: float = 1e-3) -> Any:
+    wide = _channels_second(x, axis, offset, scale)
+    if wide is None:
+        return NotImplemented
+    result, mean, factor = torch.native_batch_norm(wide, scale, offset, None, None, True, 0.0, epsilon)
+    variance = factor.detach().pow(-2).sub_(epsilon).clamp_(min=0.0)
+    return result if wide is x else result.permute(0, 2, 3, 1).reshape(x.shape), mean.detach(), variance
 
 
 def _dot_product_attention(
@@ -161,6 +204,9 @@ FAST: dict[str, Callable] = {
     "log_softmax": _along_one_axis(torch.log_softmax),
     "layer_normalization": _layer_normalization,
     "rms_normalization": _rms_normalization,
+    "batch_normalization": _batch_normalization,
+    "normalize_batch": _normalize_batch,
+    "windows_with_bias": _windows_with_bias,
     "attend": _attend,
     "binary_crossentropy_of_logits": _binary_crossentropy_of_logits,
     "chosen_class": _chosen_class,

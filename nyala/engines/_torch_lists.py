@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from nyala.engines._torch_recording import recording
+from nyala.engines._torch_windows import as_it_lies, is_arranged
 
 WIDE = (torch.float32, torch.float64)
 
@@ -101,9 +102,20 @@ _OWN = _holders_of_own()
 def reusable(parts: list[Tensor]) -> list[Tensor]:
     """The tensors, each held by one attribute and this list; those that someone else may look at as copies."""
     return [
-        x if (held == _OWN or recording.owned) and x.is_contiguous() else x.clone(memory_format=torch.contiguous_format)
+        x if (held == _OWN or recording.owned) and (x.is_contiguous() or is_arranged(x)) else _copy(x)
         for x, held in zip(parts, _holders(parts), strict=True)
     ]
+
+
+def _copy(x: Tensor) -> Tensor:
+    return x.clone(memory_format=torch.preserve_format if is_arranged(x) else torch.contiguous_format)
+
+
+def like(x: Tensor, other: Tensor) -> Tensor:
+    """x with its values in the order of memory of another tensor of its shape: kernels that go from one end to the other ask for that."""
+    if x.shape != other.shape or (x.is_contiguous() and other.is_contiguous()) or (is_arranged(x) and is_arranged(other)):
+        return x
+    return torch.empty_strided(other.shape, other.stride(), dtype=x.dtype, device=x.device).copy_(x)
 
 
 # Rules --------------------------------------------------------------------------------------------------------------------------
@@ -122,12 +134,13 @@ def adam(
     before = [value.parts, *(slots[name].parts for name in names)]
     if any(x.requires_grad for parts in (gradients, *before) for x in parts):
         return NotImplemented
-    gradients = [x.contiguous() for x in gradients]
-    values, m, v, *rest = map(reusable, before)
+    values, *slots = map(reusable, before)
+    gradients, m, v, *rest = ([like(x, value) for x, value in zip(parts, values, strict=True)] for parts in (gradients, *slots))
     step = torch.full((), torch.inf, device=values[0].device)
     highest = rest[0] if amsgrad else []
+    flat = [list(map(as_it_lies, parts)) for parts in (values, gradients, m, v, highest)]  # of what is not contiguous, the kernel would take a copy
     torch._fused_adam_(
-        values, gradients, m, v, highest, [step] * len(values),
+        *flat, [step] * len(values),
         lr=rate, beta1=beta_1, beta2=beta_2, weight_decay=0.0, eps=epsilon, amsgrad=amsgrad, maximize=False,
     )  # fmt: skip
     return TensorList(values), dict(zip(names, map(TensorList, (m, v, *rest)), strict=True))

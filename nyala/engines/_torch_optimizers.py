@@ -13,7 +13,7 @@ import torch
 
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
 from nyala.engines import current, real_engine
-from nyala.engines._torch_lists import reusable
+from nyala.engines._torch_lists import like, reusable
 
 
 class Rule:
@@ -73,8 +73,9 @@ class Rule:
         values, rest = reusable(values), reusable(slots)[1:]
         state, supply = self._rule.state, iter(rest)
         for value, gradient, kinds, born in zip(values, gradients, self._kinds, self._born, strict=True):
-            value.grad = gradient
+            value.grad = None if gradient is None else like(gradient, value)
             kept = {key: _given(next(supply), *kind) for key, kind in kinds.items()}
+            kept = {key: like(x, value) if isinstance(x, torch.Tensor) else x for key, x in kept.items()}
             if kept and (self.running or born):
                 state[value] = kept if self.running else {key: x for key, x in kept.items() if key in born}
         for group, positions in zip(self._rule.param_groups, self._groups, strict=True):

@@ -19,8 +19,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from nyala.core import tree
 from nyala.core.variable import Variable
 from nyala.engines import current
-from nyala.engines._torch_lists import reusable
+from nyala.engines._torch_lists import like, reusable
 from nyala.engines._torch_recording import recording
+from nyala.engines._torch_windows import FORMATS, is_arranged
 
 LONGEST = 4000  # kernels: the time of longer steps is not Python's
 SAME = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)  # nothing to do where no gradient is recorded
@@ -55,6 +56,8 @@ class Recording:
         self.structure: Any = None  # of what the function returns
         self.own: list[bool] = []  # whether each tensor that is returned may be handed out as it is
         values = self._values()
+        ordered = [(i, x) for i, x in enumerate(values) if x.ndim in FORMATS and (x.is_contiguous() or is_arranged(x))]
+        self.models = [(i, torch.empty_like(x, device="meta")) for i, x in ordered]  # the order of memory on which the kernels may count
         self.run, new = self._written_down(function, values, args)
         if not self._agrees(function, [*new, *values[len(new) :]], args):
             raise Unlike("other results than the step")
@@ -67,6 +70,8 @@ class Recording:
             values[i] = None  # only its variable and one list may hold what `reusable` shall give back as it is
         for i, value in zip(self.kept, reusable(kept), strict=True):
             values[i] = value
+        for i, model in self.models:
+            values[i] = like(values[i], model)
         found = self.run(*values, *map(_lent, tree.flatten(args)))
         for variable, value in zip(self.written, found, strict=False):
             variable._stored = value

@@ -23,10 +23,36 @@ def pad(x: Tensor, widths: Padding, value: float) -> Tensor:
     return torch.constant_pad_nd(x, [width for pair in reversed(widths) for width in pair], value)
 
 
+FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}  # of kernels and inputs, by their rank
+
+
+def arranged(kernel: Tensor) -> Tensor:
+    """(*k, c, o) with the values of one output together, as PyTorch's convolutions would copy them otherwise at each call."""
+    if kernel.ndim not in FORMATS or is_arranged(kernel):
+        return kernel
+    model = _kernel(torch.empty_like(_weight(kernel), memory_format=FORMATS[kernel.ndim], device="meta"))
+    result = torch.empty_strided(kernel.shape, model.stride(), dtype=kernel.dtype, device=kernel.device)  # no view: its memory has one holder
+    return result.copy_(kernel)
+
+
+def is_arranged(x: Tensor) -> bool:
+    """Whether x lies in memory as `arranged` puts it."""
+    return x.ndim in FORMATS and _weight(x).is_contiguous(memory_format=FORMATS[x.ndim])
+
+
+def as_it_lies(x: Tensor) -> Tensor:
+    """A contiguous tensor on the memory of one that is contiguous or arranged."""
+    return x if x.is_contiguous() else x.permute(-1, *range(x.ndim - 2), -2)
+
+
 def conv(x: Tensor, kernel: Tensor, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Tensor:
+    return conv_with_bias(x, kernel, None, strides, padding, dilation, groups)
+
+
+def conv_with_bias(x: Tensor, kernel: Tensor, bias: Tensor | None, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Tensor:
     x, sides = _padded(x, padding, 0)
     function = (torch.conv1d, torch.conv2d, torch.conv3d)[len(strides) - 1]
-    return _channels_last(function(_channels_first(x), _weight(kernel), None, strides, sides, dilation, groups))
+    return _channels_last(function(_channels_first(x), _weight(kernel), bias, strides, sides, dilation, groups))
 
 
 def conv_input_gradient(g: Tensor, kernel: Tensor, input_shape: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Tensor:
@@ -45,7 +71,7 @@ def conv_kernel_gradient(x: Tensor, g: Tensor, kernel_shape: Shape, strides: Sha
     function: Any = (gradients.conv1d_weight, gradients.conv2d_weight, gradients.conv3d_weight)[len(strides) - 1]
     shape = (kernel_shape[-1], kernel_shape[-2], *kernel_shape[:-2])
     weight = function(_channels_first(x), shape, _channels_first(g), strides, sides, dilation, groups)
-    return weight.permute(*range(2, weight.ndim), 1, 0)
+    return _kernel(weight)
 
 
 def max_pool(x: Tensor, window: Shape, strides: Shape, padding: Padding) -> Tensor:
@@ -74,6 +100,11 @@ def _channels_last(x: Tensor) -> Tensor:
 def _weight(kernel: Tensor) -> Tensor:
     """(*k, c, o) as (o, c, *k)."""
     return kernel.permute(-1, -2, *range(kernel.ndim - 2))
+
+
+def _kernel(weight: Tensor) -> Tensor:
+    """(o, c, *k) as (*k, c, o)."""
+    return weight.permute(*range(2, weight.ndim), 1, 0)
 
 
 def _padded(x: Tensor, padding: Padding, value: float, window: Shape | None = None) -> tuple[Tensor, list[int]]:

@@ -106,6 +106,10 @@ class Engine:
         """As to_numpy, to be read at once and then dropped, and never written to: it may be the memory of the tensor itself."""
         return self.to_numpy(x)
 
+    def arranged(self, kernel: Tensor) -> Tensor:
+        """The kernel of a convolution, (*k, c / groups, o), with its values in the order of memory that `conv` reads without a copy."""
+        return kernel
+
     def is_tensor(self, value: Any) -> bool:
         """Whether value is a tensor of this engine (tracers included)."""
         raise NotImplementedError

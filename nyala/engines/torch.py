@@ -212,7 +212,9 @@ class TorchEngine(Engine):
 
             bits = x.detach().cpu().contiguous().view(torch.int16 if name == "bfloat16" else torch.int8)
             return bits.numpy().view(getattr(ml_dtypes, name))
-        return x.numpy(force=True)
+        return np.asarray(x.numpy(force=True), order="C")
+
+    arranged = staticmethod(windows.arranged)
 
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, torch.Tensor)

@@ -6,7 +6,7 @@ Composed from the primitives conv and conv_input_gradient, which have channels l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nyala.core.errors import ArgumentError, ShapeError
@@ -33,13 +33,45 @@ def conv(
     >>> conv([[[1.0], [2.0], [4.0]]], [[[1.0]], [[10.0]]]).tolist()
     [[[21.0], [42.0]]]
     """
-    number = need_space("conv(inputs)", inputs)
+    return _convolved(engine.conv, inputs, (kernel,), strides, padding, data_format, dilation_rate)
+
+
+@op(promote="float")
+def conv_with_bias(
+    inputs: Tensor,
+    kernel: Tensor,
+    bias: Tensor,
+    strides: Sizes = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: Sizes = 1,
+) -> Tensor:
+    """`conv`, and a bias (o,) added for each output.
+
+    >>> conv_with_bias([[[1.0], [2.0], [4.0]]], [[[1.0]], [[10.0]]], [0.5]).tolist()
+    [[[21.5], [42.5]]]
+    """
+    if tuple(bias.shape) != tuple(kernel.shape[-1:]):
+        raise ShapeError("conv_with_bias(bias)", need=f"shape {tuple(kernel.shape[-1:])}, one for each output", got=f"shape {tuple(bias.shape)}")
+    return _convolved(windows_with_bias, inputs, (kernel, bias), strides, padding, data_format, dilation_rate)
+
+
+@op
+def windows_with_bias(x: Tensor, kernel: Tensor, bias: Tensor, strides: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
+    """The primitive conv, and a bias for each output."""
+    return engine.add(engine.conv(x, kernel, strides, padding, dilation, groups), bias)
+
+
+def _convolved(
+    convolve: Callable, inputs: Tensor, weights: tuple[Tensor, ...], strides: Sizes, padding: str, data_format: str | None, dilation_rate: Sizes
+) -> Tensor:
+    kernel, number = weights[0], need_space("conv(inputs)", inputs)
     first = is_channels_first("conv", data_format)
     x = channels_last(inputs) if first else inputs
     groups = _groups("conv(kernel)", x, kernel)
     strides, dilation = spatial("conv(strides)", strides, number), spatial("conv(dilation_rate)", dilation_rate, number)
     pairs = paddings("conv", padding, x.shape[1:-1], kernel.shape[:-2], strides, dilation)
-    result = engine.conv(x, kernel, strides, pairs, dilation, groups)
+    result = convolve(x, *weights, strides, pairs, dilation, groups)
     return channels_first(result) if first else result
 
 

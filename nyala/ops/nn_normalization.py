@@ -84,6 +84,21 @@ def batch_normalization(
     return cast(result, dtype)
 
 
+@op(promote="float")
+def normalize_batch(
+    x: Tensor, axis: int, offset: Tensor | None = None, scale: Tensor | None = None, epsilon: float = 1e-3
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`batch_normalization` of x by its own moments, and these: mean and variance, (c,). No gradient goes through those two.
+
+    >>> [part.tolist() for part in normalize_batch([[3.0], [5.0]], axis=-1, epsilon=0.0)]
+    [[[-1.0], [1.0]], [4.0], [1.0]]
+    """
+    axis = normalize_axis(axis, x.ndim, "normalize_batch(axis)")
+    mean, variance = moments.function(x, tuple(i for i in range(x.ndim) if i != axis))
+    result = batch_normalization.function(x, mean, variance, axis, offset, scale, epsilon)
+    return result, engine.stop_gradient(mean), engine.stop_gradient(variance)
+
+
 @op
 def layer_normalization(
     x: Tensor, gamma: Tensor | None = None, beta: Tensor | None = None, axis: Axis = -1, epsilon: float | None = None, **kwargs: Any

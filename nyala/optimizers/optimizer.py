@@ -191,7 +191,9 @@ class Optimizer:
         """A new variable of the optimizer with the shape and dtype of another, named after it."""
         stem = reference_variable.path.replace("/", "_")
         name = f"{stem}_{name}" if name else reference_variable.name
-        return self.add_variable(reference_variable.shape, initializer, reference_variable._dtype, layout=reference_variable.layout, name=name)
+        variable = self.add_variable(reference_variable.shape, initializer, reference_variable._dtype, layout=reference_variable.layout, name=name)
+        variable.of_windows = reference_variable.of_windows  # what is computed together lies alike
+        return variable
 
     def add_optimizer_variables(self, trainable_variables: Sequence[Variable], name: Any, initializer: Any = "zeros") -> Any:
         """One new variable for each of these, as a list; for a list of names (and initializers) a tuple of such lists."""

@@ -69,12 +69,33 @@ CASES: dict[str, list[Case]] = {
     "batch_normalization": [
         lambda random: ((_normal(random, 2, 3, 5), _normal(random, 5), np.abs(_normal(random, 5)) + 0.5), {"axis": -1}),
         lambda random: ((_normal(random, 2, 3, 5), _normal(random, 3), np.abs(_normal(random, 3)) + 0.5, 1, *_normal(random, 2, 3)), {}),
+        lambda random: ((_normal(random, 2, 7, 5, 3), _normal(random, 3), np.abs(_normal(random, 3)) + 0.5, 3, *_normal(random, 2, 3)), {}),
+        lambda random: ((_normal(random, 2, 3, 7, 5), _normal(random, 3), np.abs(_normal(random, 3)), 1, None, _normal(random, 3)), {}),
+        lambda random: ((_normal(random, 7, 3), _normal(random, 3), np.abs(_normal(random, 3)) + 0.5, 1, _normal(random, 3)), {}),
+    ],
+    "normalize_batch": [
+        lambda random: ((_normal(random, 7, 3), -1), {}),
+        lambda random: ((_normal(random, 7, 3), 1, *_normal(random, 2, 3)), {"epsilon": 1e-5}),
+        lambda random: ((_normal(random, 4, 5, 3), 2, *_normal(random, 2, 3)), {}),
+        lambda random: ((_normal(random, 2, 7, 5, 3) * 3 + 1, 3, *_normal(random, 2, 3)), {}),
+        lambda random: ((_normal(random, 2, 3, 7, 5), 1, None, _normal(random, 3)), {}),
+        lambda random: ((_normal(random, 2, 3, 7, 5), 2, _normal(random, 7)), {}),
+        lambda random: ((_normal(random, 2, 4, 3, 5, 6), -1, *_normal(random, 2, 6)), {}),
+        lambda random: ((_normal(random, 2, 7, 3, dtype="float16"), -1), {}),
+        lambda random: ((_normal(random, 1, 3), -1), {}),
     ],
     "conv": [
         lambda random: ((_normal(random, 2, 7, 5, 3), _normal(random, 3, 2, 3, 4)), {"padding": "same", "data_format": "channels_last"}),
         lambda random: ((_normal(random, 2, 11, 4), _normal(random, 3, 2, 6)), {"strides": 2, "padding": "valid", "data_format": "channels_last"}),
         lambda random: ((_normal(random, 2, 3, 7, 5), _normal(random, 3, 3, 3, 2)),
         {"padding": "valid", "data_format": "channels_first", "dilation_rate": 2}),
+    ],
+    "windows_with_bias": [
+        lambda random: ((_normal(random, 2, 7, 5, 3), _normal(random, 3, 2, 3, 4), _normal(random, 4), (1, 2), ((1, 1), (0, 1)), (1, 1), 1), {}),
+        lambda random: ((_normal(random, 2, 11, 6), _normal(random, 3, 2, 9), _normal(random, 9), (2,), ((1, 1),), (1,), 3), {}),
+        lambda random: ((_normal(random, 1, 5, 4, 6, 2), _normal(random, 2, 3, 2, 2, 5), _normal(random, 5), (1, 1, 1), ((0, 0),) * 3,
+        (1, 1, 2), 1), {}),
+        lambda random: ((_normal(random, 0, 7, 5, 3), _normal(random, 3, 2, 3, 4), _normal(random, 4), (1, 1), ((0, 0), (0, 0)), (1, 1), 1), {}),
     ],
     "lstm_sequence": [
         lambda random: (_recurrence(random, 4, 2), {}),

@@ -58,6 +58,9 @@ def host_and_back(engine: Engine) -> None:
         require(str(borrowed.dtype) == dtype and np.array_equal(borrowed, back), f"borrow in {dtype} gives {borrowed!r}")
         again = engine.asarray(back)
         require(engine.dtype(again) == dtype, f"asarray of a NumPy array in {dtype} gives {engine.dtype(again)}")
+        kernel = engine.arranged(engine.asarray(values.reshape(3, 1, 2, 2), dtype))
+        same = engine.dtype(kernel) == dtype and np.array_equal(engine.to_numpy(kernel), back.reshape(3, 1, 2, 2))
+        require(same and engine.borrow(kernel).flags.c_contiguous, f"arranged changes a kernel in {dtype} to {kernel!r}")
         adopted = engine.adopt(np.array(back), dtype)
         require(engine.dtype(adopted) == dtype and np.array_equal(engine.to_numpy(adopted), back), f"adopt in {dtype} gives {adopted!r}")
         if dtype not in COMPLEX:

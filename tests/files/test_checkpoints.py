@@ -464,9 +464,10 @@ def test_who_takes_a_stale_lock_over_is_waited_for(folder, monkeypatch):
     go_on.set()
     taker.join()
     other.join()
-    assert got[first] == "it"
-    assert "this process itself, in another fit" in got[second]
-    first.check()
+    winner, loser = (first, second) if got[first] == "it" else (second, first)  # with the old one gone, either may be quicker
+    assert got[winner] == "it"
+    assert "this process itself, in another fit" in got[loser]
+    winner.check()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="processes end otherwise there")

@@ -156,6 +156,7 @@ class Conv(Adaptable, Windowed):
             need, got = f"a multiple of groups={self.groups} channels", f"{channels} (shape {tuple(input_shape)})"
             raise ShapeError(f"{type(self).__name__} {self.name!r}", need=need, got=got)
         self.kernel = self.add_kernel((*self.kernel_size, channels // self.groups, self.filters))
+        self.kernel.of_windows = True
         self.bias = self.add_bias(self.filters)
         self.adapt()
 
@@ -164,7 +165,10 @@ class Conv(Adaptable, Windowed):
         return ops.conv(inputs, kernel, self.strides, self.padding, self.data_format, self.dilation_rate)  # b *s filters, or b filters *s
 
     def call(self, inputs: Tensor) -> Tensor:
-        return self.finish(self.convolution_op(inputs, self.kernel))
+        if self.bias is None or type(self).convolution_op is not Conv.convolution_op:
+            return self.finish(self.convolution_op(inputs, self.kernel))
+        x = ops.nn.conv_with_bias(inputs, self.kernel, self.bias, self.strides, self.padding, self.data_format, self.dilation_rate)
+        return self.activation(x)
 
 
 class Conv1D(Conv):

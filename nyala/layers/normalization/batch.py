@@ -126,12 +126,19 @@ class BatchNormalization(Layer):
         axis = normalize_axis(self.axis, len(x.shape))
         if not (training and self.trainable):
             return self._normalize(x, self.moving_mean.value, self.moving_variance.value, axis)
+        if mask is None and not self.renorm:
+            y, mean, variance = ops.nn.normalize_batch(x, axis, offset=self.beta, scale=self.gamma, epsilon=self.epsilon)
+            self._move(mean, variance)
+            return ops.cast(y, self.compute_dtype)
         mean, variance = _moments(x, tuple(i for i in range(len(x.shape)) if i != axis), mask)
-        if not self.renorm:
-            _move(self.moving_mean, mean, self.momentum)
-            _move(self.moving_variance, variance, self.momentum)
-            return self._normalize(x, mean, variance, axis)
-        return self._renormalize(x, mean, variance, axis)
+        if self.renorm:
+            return self._renormalize(x, mean, variance, axis)
+        self._move(mean, variance)
+        return self._normalize(x, mean, variance, axis)
+
+    def _move(self, mean: Tensor, variance: Tensor) -> None:
+        _move(self.moving_mean, mean, self.momentum)
+        _move(self.moving_variance, variance, self.momentum)
 
     def _normalize(self, x: Tensor, mean: Tensor, variance: Tensor, axis: int) -> Tensor:
         y = ops.batch_normalization(x, mean, variance, axis, offset=self.beta, scale=self.gamma, epsilon=self.epsilon)
