@@ -6,6 +6,7 @@ A shortcut gets the arguments of the op's body, converted and promoted, and retu
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -48,4 +49,54 @@ def position(x: Array, axis: int, largest: bool) -> Array:
     return lax.reduce_min(jnp.where(found, index, np.float32(size)), (axis,)).astype(np.int32)
 
 
-FAST: dict[str, Callable] = {"relu": _relu, "lstm_sequence": recurrence.lstm, "gru_sequence": recurrence.gru}
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
+def _normalized(x: Array, scale: Array, offset: Array, axis: int, epsilon: float) -> tuple[Array, Array, Array]:
+    return _normalized_forward(x, scale, offset, axis, epsilon)[0]
+
+
+def _normalized_forward(x: Array, scale: Array, offset: Array, axis: int, epsilon: float) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+    axes, along = _rest(x, axis)
+    count = x.size // x.shape[axis]
+    mean = jnp.sum(x, axes) / count
+    centered = x - along(mean)
+    variance = jnp.sum(centered * centered, axes) / count
+    factor = lax.rsqrt(variance + epsilon)
+    return (centered * along(factor * scale) + along(offset), mean, variance), (x, scale, mean, factor)
+
+
+def _normalized_backward(axis: int, epsilon: float, saved: tuple[Array, ...], upstream: tuple[Array, ...]) -> tuple[Array, Array, Array]:
+    """Two sums and one pass; the slopes of mean and variance are no input, as no gradient goes through them."""
+    x, scale, mean, factor = saved
+    slope, (axes, along) = upstream[0], _rest(x, axis)
+    count = x.size // x.shape[axis]
+    centered = x - along(mean)
+    total, product = jnp.sum(slope, axes), jnp.sum(slope * centered, axes)
+    dx = (slope - along(total / count) - centered * along(factor * factor * product / count)) * along(factor * scale)
+    return dx, product * factor, total
+
+
+_normalized.defvjp(_normalized_forward, _normalized_backward)
+
+
+def _rest(x: Array, axis: int) -> tuple[tuple[int, ...], Callable[[Array], Array]]:
+    """All axes but one, and a function that shapes values along this one to broadcast against x."""
+    shape = tuple(n if i == axis else 1 for i, n in enumerate(x.shape))
+    return tuple(i for i in range(x.ndim) if i != axis), lambda values: values.reshape(shape)
+
+
+def _normalize_batch(x: Array, axis: Any, offset: Array | None = None, scale: Array | None = None, epsilon: float = 1e-3) -> Any:
+    if type(axis) is not int or not -x.ndim <= axis < x.ndim or x.dtype not in (np.float32, np.float64) or not x.size:
+        return NotImplemented
+    if any(w is not None and (w.shape != (x.shape[axis],) or w.dtype != x.dtype) for w in (offset, scale)):
+        return NotImplemented
+    one, zero = (jnp.full(x.shape[axis], value, x.dtype) for value in (1, 0))
+    y, mean, variance = _normalized(x, one if scale is None else scale, zero if offset is None else offset, axis % x.ndim, float(epsilon))
+    return y, lax.stop_gradient(mean), lax.stop_gradient(variance)
+
+
+FAST: dict[str, Callable] = {
+    "relu": _relu,
+    "normalize_batch": _normalize_batch,
+    "lstm_sequence": recurrence.lstm,
+    "gru_sequence": recurrence.gru,
+}
