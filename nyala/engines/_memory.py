@@ -7,8 +7,9 @@ import contextlib
 import ctypes
 import os
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from nyala.core.alignment import resident, trim
@@ -37,39 +38,38 @@ class Leftovers:
     Where it comes to that again and again, memory is worth less than the time it takes. Linux with glibc 2.33 or newer.
     """
 
-    SECONDS = 0.25  # between two waits, if the first was too short for a look; waits further apart are long, and watched to their end
-    MILLISECONDS = 20  # until the first look, and between two: a program that ran for so long has taken its memory
+    LONG = 0.05  # seconds from one wait to the next; programs that take less than that are not watched
+    PAUSE = 0.02  # seconds before the first look, and between two: a program that ran for so long has taken its memory
     LEAST = 256 << 20  # bytes by which the process must have grown at first
     PATIENCE = 1.5  # how many times as many it takes the next time
 
     def __init__(self) -> None:
-        self._started = self._next = 0.0
+        self._started = -self.LONG
         self._least = self.LEAST
         self._kept = 0  # bytes in memory when all that was free had been given back
         self._usage = _find_usage()
 
-    def watch(self, done: Callable[[], bool]) -> None:
-        """Call this when a program was started and the host is about to wait for it; done: whether it has ended.
-
-        Returns before the end of programs that take little time: asking again and again finds the end late."""
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """While the host waits for a program that was started: `with leftovers.watching(): wait()`."""
         now = time.monotonic()
-        long, self._started = now - self._started > self.SECONDS, now
-        if self._usage is None or now < self._next:
+        long, self._started = now - self._started > self.LONG, now
+        if self._usage is None or not long:
+            yield
             return
-        if self._ends(done):
-            self._next = now + self.SECONDS
-            return
-        self._look(self._usage)
-        while long and not self._ends(done):
-            self._look(self._usage)
+        ended = threading.Event()
+        watcher = threading.Thread(target=self.watch, args=(ended.wait,), name="nyala-leftovers", daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watcher.join()  # whoever gives back between two runs gives back too much
 
-    def _ends(self, done: Callable[[], bool]) -> bool:
-        """Whether the program ends before it is time for a look."""
-        for _ in range(self.MILLISECONDS):
-            if done():
-                return True
-            time.sleep(0.001)
-        return done()
+    def watch(self, ended: Callable[[float], bool]) -> None:
+        """Look now and then until it is over; ended: waits so many seconds at most, and returns whether it is."""
+        while self._usage is not None and not ended(self.PAUSE):
+            self._look(self._usage)
 
     def _look(self, usage: Callable[[], Any]) -> None:
         before = resident()

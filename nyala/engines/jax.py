@@ -132,7 +132,8 @@ class JaxEngine(Engine):
     def block(self, tree: Tree) -> Tree:
         first = next(iter(jax.tree.leaves(tree)), None)
         if isinstance(first, jax.Array) and jax.default_backend() == "cpu":  # elsewhere temporaries are not in the memory of the host
-            self._leftovers.watch(first.is_ready)
+            with self._leftovers.watching():
+                return jax.block_until_ready(tree)
         return jax.block_until_ready(tree)
 
     def devices(self) -> list[str]:

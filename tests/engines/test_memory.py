@@ -4,13 +4,14 @@
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from nyala.engines import _memory
 
 FREE = """
-import json, sys
+import json, sys, time
 import numpy as np
 from nyala.core.alignment import resident
 from nyala.engines._memory import Leftovers, keep_freed_memory
@@ -21,13 +22,13 @@ if watcher._usage is None:
     print("null")
     sys.exit()
 SIZE = int(sys.argv[1]) << 20
-waits = iter([False] * (3 if sys.argv[2] == "short" else 60))
 in_use = [np.ones(SIZE, "uint8")]
 leftover = np.ones(SIZE, "uint8")
 in_use.append(np.ones(1 << 20, "uint8"))  # above the gap, so that it is not at the end
 del leftover
 before = resident()
-watcher.watch(lambda: next(waits, True))
+with watcher.watching():
+    time.sleep(0.005 if sys.argv[2] == "short" else 0.3)
 gone, kept = before - resident(), in_use[0].all()
 print(json.dumps([gone / SIZE, bool(kept), watcher._least / watcher.LEAST]))
 """
@@ -57,15 +58,13 @@ def test_what_is_not_worth_it_stays(size, wait):
 
 
 class Library:
-    """Stands for the C library, where a trim gives back what lies free, and for a clock that goes on when somebody sleeps."""
+    """Stands for the C library, where a trim gives back what lies free."""
 
     def __init__(self, monkeypatch):
         self.resident = self.used = 1 << 30
-        self.trims, self.time = 0, 100.0
+        self.trims, self.looks = 0, []
         monkeypatch.setattr(_memory, "resident", lambda: self.resident)
         monkeypatch.setattr(_memory, "trim", self.trim)
-        monkeypatch.setattr(_memory.time, "sleep", self.sleep)
-        monkeypatch.setattr(_memory.time, "monotonic", lambda: self.time)
         self.watcher = _memory.Leftovers()
         self.watcher._usage = lambda: _memory._Usage(fordblks=1 << 40)
 
@@ -73,17 +72,22 @@ class Library:
         self.trims += 1
         self.resident = self.used
 
-    def sleep(self, seconds):
-        self.time += seconds
-
-    def run(self, seconds=0.1, free=0, more=0):
-        """A run that leaves `free` bytes lying about and takes `more` for good; how long it was watched, and how late it was seen to end."""
+    def run(self, seconds=0.1, free=0, more=0, late=0):
+        """A run that leaves `free` bytes lying about and takes `more` for good, and leaves `late` bytes after 0.3 s; notes when it was looked at."""
         self.used += more
         self.resident = max(self.resident, self.used) + free
-        begin = self.time
-        self.watcher.watch(lambda: self.time >= begin + seconds)
-        watched, self.time = self.time - begin, max(self.time, begin + seconds)
-        return watched
+        time, self.looks = 0.0, []
+
+        def ended(longest):
+            nonlocal time, late
+            time += longest
+            if time > 0.3:
+                self.resident, late = self.resident + late, 0
+            if time < seconds:
+                self.looks.append(round(time, 3))
+            return time >= seconds
+
+        self.watcher.watch(ended)
 
 
 @pytest.fixture
@@ -111,29 +115,49 @@ def test_what_comes_back_each_time_is_left_in_the_end(library):
     assert library.watcher._least > library.watcher.LEAST * 8
 
 
-def test_runs_that_take_little_time_are_hardly_watched(library):
-    """Those that end before a look: once in a while; those of a dispatch: to the first look, so that their end is not seen late."""
-    assert library.run(0.005) == pytest.approx(0.005, abs=1e-3)
-    assert [library.run(0.005) for _ in range(40)] == [0.0] * 40  # 0.2 s
-    assert [library.run(0.05) for _ in range(2)] == [0.0, pytest.approx(0.02)]
-    assert library.run(0.05) == pytest.approx(0.02)
+def test_looks_find_what_comes_late(library):
+    library.run(0.015)
+    assert (library.looks, library.trims) == ([], 0)
+    library.run(0.81)
+    assert (library.looks, library.trims) == ([round(0.02 * i, 3) for i in range(1, 41)], 1)
+    library.run(0.8, late=300 << 20)
+    assert library.trims == 2
 
 
-def test_long_runs_are_watched_to_their_end(library):
-    library.run(0.8)
-    assert library.run(0.8) == pytest.approx(0.8, abs=2e-3)
-    begin, library.trims = library.time, 0
+class Threads:
+    """Notes the names of the threads that are started, and runs them."""
 
-    def ended():  # it grows in the middle of a run
-        if library.time > begin + 0.3 and not library.trims:
-            library.resident = library.used + (300 << 20)
-        return library.time > begin + 0.8
+    def __init__(self, monkeypatch):
+        self.started, thread = [], threading.Thread
 
-    library.watcher.watch(ended)
-    assert library.trims == 1
+        def made(*arguments, name, **options):
+            self.started.append(name)
+            return thread(*arguments, name=name, **options)
+
+        monkeypatch.setattr(_memory.threading, "Thread", made)
+
+
+def test_waits_that_follow_each_other_closely_are_not_watched(library, monkeypatch):
+    threads, times = Threads(monkeypatch), iter([10.0, 10.03, 10.06, 10.2, 10.24, 11.0])
+    monkeypatch.setattr(_memory.time, "monotonic", lambda: next(times))
+    seen = []
+    for _ in range(6):
+        before = len(threads.started)
+        with library.watcher.watching():
+            seen.append(len(threads.started) - before)
+    assert seen == [1, 0, 0, 1, 0, 1]
+
+
+def test_who_watches_stops_with_the_run_also_if_it_fails(library, monkeypatch):
+    Threads(monkeypatch)
+    with pytest.raises(ZeroDivisionError), library.watcher.watching():
+        raise ZeroDivisionError
+    assert not [thread for thread in threading.enumerate() if thread.name == "nyala-leftovers"]
 
 
 def test_others_are_left_alone(monkeypatch):
     monkeypatch.setenv("NYALA_MALLOC", "default")
-    watcher = _memory.Leftovers()
-    watcher.watch(lambda: pytest.fail("asked for what nobody will do"))
+    threads, watcher = Threads(monkeypatch), _memory.Leftovers()
+    with watcher.watching():
+        pass
+    assert threads.started == []
