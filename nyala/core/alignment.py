@@ -16,7 +16,8 @@ ALIGNMENT = 64  # bytes, as engines want their arrays
 
 # NumPy asks Linux for pages of 2 MiB, which looks for such room, or makes it, at the first touch: 4 ms each where memory is in pieces, so that
 # reading a model of 500 MB took 1 s instead of 0.3. NumPy's switch (in the environment: NUMPY_MADVISE_HUGEPAGE) is one it promises nothing about.
-_huge_pages: Callable[[bool], bool] = getattr(np._core.multiarray, "_set_madvise_hugepage", lambda wanted: wanted)
+_inside: Any = np
+_huge_pages: Callable[[bool], bool] = getattr(_inside._core.multiarray, "_set_madvise_hugepage", lambda wanted: wanted)
 
 
 def aligned(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:

@@ -350,7 +350,9 @@ def not_usable(kind: type, config: Any, error: Exception) -> ArgumentTypeError:
     """The error of a class of this library whose from_config raised one of NOT_USABLE."""
     where = f"the config of {kind.__name__!r}"
     said = f"nothing at {error}" if isinstance(error, KeyError) else str(error)[:200]
-    return placed(ArgumentTypeError(where, need="a config that its constructor takes", got=f"{str(config)[:80]} ({said})"), where, "config-argument")
+    found = ArgumentTypeError(where, need="a config that its constructor takes", got=f"{str(config)[:80]} ({said})")
+    placed(found, where, "config-argument")
+    return found
 
 
 def _identity(config: dict[str, Any], name: str) -> tuple:

@@ -51,7 +51,8 @@ def position(x: Array, axis: int, largest: bool) -> Array:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
 def _normalized(x: Array, scale: Array, offset: Array, axis: int, epsilon: float) -> tuple[Array, Array, Array]:
-    return _normalized_forward(x, scale, offset, axis, epsilon)[0]
+    y, mean, variance = _normalized_forward(x, scale, offset, axis, epsilon)[0]
+    return y, mean, variance
 
 
 def _normalized_forward(x: Array, scale: Array, offset: Array, axis: int, epsilon: float) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
@@ -90,7 +91,8 @@ def _normalize_batch(x: Array, axis: Any, offset: Array | None = None, scale: Ar
     if any(w is not None and (w.shape != (x.shape[axis],) or w.dtype != x.dtype) for w in (offset, scale)):
         return NotImplemented
     one, zero = (jnp.full(x.shape[axis], value, x.dtype) for value in (1, 0))
-    y, mean, variance = _normalized(x, one if scale is None else scale, zero if offset is None else offset, axis % x.ndim, float(epsilon))
+    found: Any = _normalized(x, one if scale is None else scale, zero if offset is None else offset, axis % x.ndim, float(epsilon))
+    y, mean, variance = found
     return y, lax.stop_gradient(mean), lax.stop_gradient(variance)
 
 

@@ -36,7 +36,8 @@ def lstm(
     if not _fits(activation, recurrent_activation, inputs, hidden, cell, kernel, recurrent_kernel, bias):
         return NotImplemented
     x, bias, seen = _prepared(inputs, kernel, bias, mask)
-    outputs, hidden, cell = _lstm(x, hidden, cell, kernel, recurrent_kernel, bias, seen, bool(go_backwards))
+    found: Any = _lstm(x, hidden, cell, kernel, recurrent_kernel, bias, seen, bool(go_backwards))
+    outputs, hidden, cell = found
     return _finished(outputs, go_backwards), hidden, cell
 
 
@@ -58,7 +59,8 @@ def gru(
         return NotImplemented
     x, bias, seen = _prepared(inputs, kernel, bias, mask)
     recurrent_bias = jnp.zeros_like(bias) if recurrent_bias is None else recurrent_bias
-    outputs, hidden = _gru(x, hidden, kernel, recurrent_kernel, bias, recurrent_bias, seen, bool(go_backwards))
+    found: Any = _gru(x, hidden, kernel, recurrent_kernel, bias, recurrent_bias, seen, bool(go_backwards))
+    outputs, hidden = found
     return _finished(outputs, go_backwards), hidden
 
 
@@ -135,12 +137,12 @@ def _lstm_forward(
 
 def _lstm_steps(
     x: Array, h: Array, c: Array, kernel: Array, recurrent: Array, bias: Array, seen: Array | None, go_backwards: bool, keep: bool
-) -> tuple[Pair, Array, tuple[Array, ...]]:
+) -> tuple[Pair, Any, tuple[Array, ...]]:
     """The last state, the gates of all times, and (outputs, cells); gates and cells only if they are to be kept."""
     units = h.shape[-1]
     half = np.repeat(np.asarray([0.5, 0.5, 1, 0.5], x.dtype), units)  # all gates but the candidate are sigmoids
 
-    def step(state: Pair, z: Array, others: tuple) -> tuple[Pair, Array, tuple]:
+    def step(state: Pair, z: Array, others: tuple) -> tuple[Pair, Any, tuple]:
         (h, c), (seen,) = state, others
         gates = jnp.tanh((z + h @ recurrent) * half) * half + (1 - half)
         i, f, g, o = jnp.split(gates, 4, axis=-1)

@@ -53,7 +53,8 @@ class Rule:
 
         if hasattr(self._rule, "build"):
             self._rule.build(self._given)
-        graph = step.get_concrete_function(*(tf.TensorSpec(place.shape, place.dtype) for place in self._places)).graph
+        traced: Any = step
+        graph = traced.get_concrete_function(*(tf.TensorSpec(place.shape, place.dtype) for place in self._places)).graph
         shown = [_plain(variable, where) for variable in _shown(self._rule)]
         every = {variable.ref(): variable for variable in [*self._places, *shown, *graph.variables]}
         known = {id(variable.handle) for variable in every.values()}
@@ -78,11 +79,12 @@ class Rule:
 
 def _one_of_its_own(rule: Any, where: str) -> Any:
     """A copy by its config, where it has one: what was given may serve other models."""
-    given = rule if hasattr(rule, "apply_gradients") and not isinstance(rule, type) else rule()
+    given: Any = rule if hasattr(rule, "apply_gradients") and not isinstance(rule, type) else rule()
     if not hasattr(given, "apply_gradients"):
         raise ArgumentTypeError(where, need="an optimizer with apply_gradients", got=repr(given))
-    if given is rule and hasattr(type(rule), "from_config"):
-        given = type(rule).from_config(rule.get_config())
+    kind: Any = type(rule)
+    if given is rule and hasattr(kind, "from_config"):
+        given = kind.from_config(rule.get_config())
     if getattr(given, "loss_scale_factor", None) is not None or hasattr(given, "inner_optimizer"):
         raise ArgumentError(
             where,

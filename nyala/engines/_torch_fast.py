@@ -164,7 +164,7 @@ class _BinaryCrossentropy(torch.autograd.Function):
         ctx.save_for_backward(target, x, output[1])
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor, _: Any) -> tuple:
+    def backward(ctx: Any, upstream: Tensor, _: Any) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]  # as PyTorch shows it to be done
         target, x, p = ctx.saved_tensors
         gradient = torch.ops.aten.binary_cross_entropy_backward(upstream, p, target, None, 0)
         return None, torch.where(p == x, gradient, 0.0), None

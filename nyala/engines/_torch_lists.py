@@ -134,12 +134,13 @@ def adam(
     before = [value.parts, *(slots[name].parts for name in names)]
     if any(x.requires_grad for parts in (gradients, *before) for x in parts):
         return NotImplemented
-    values, *slots = map(reusable, before)
-    gradients, m, v, *rest = ([like(x, value) for x, value in zip(parts, values, strict=True)] for parts in (gradients, *slots))
+    values, *states = map(reusable, before)
+    gradients, m, v, *rest = ([like(x, value) for x, value in zip(parts, values, strict=True)] for parts in (gradients, *states))
     step = torch.full((), torch.inf, device=values[0].device)
     highest = rest[0] if amsgrad else []
     flat = [list(map(as_it_lies, parts)) for parts in (values, gradients, m, v, highest)]  # of what is not contiguous, the kernel would take a copy
-    torch._fused_adam_(
+    kernel: Any = torch._fused_adam_  # pyright: ignore[reportPrivateImportUsage]  # there where RULES says so
+    kernel(
         *flat, [step] * len(values),
         lr=rate, beta1=beta_1, beta2=beta_2, weight_decay=0.0, eps=epsilon, amsgrad=amsgrad, maximize=False,
     )  # fmt: skip

@@ -82,7 +82,7 @@ class _Product(torch.autograd.Function):
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple:
+    def backward(ctx: Any, upstream: Tensor) -> tuple:  # pyright: ignore[reportIncompatibleMethodOverride]  # as PyTorch shows it to be done
         x, y = ctx.saved_tensors
         wanted_x, wanted_y = ctx.needs_input_grad
         return _product(upstream, y.t()) if wanted_x else None, _transposed_product(x, upstream) if wanted_y else None

@@ -171,8 +171,9 @@ class JaxEngine(Engine):
 
     def eval_shape(self, function: Callable, *args: Tree) -> Tree:
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(tuple(leaf.shape), jnp.dtype(leaf.dtype)), args)
-        if hasattr(function, "eval_shape"):  # compiled; it keeps the trace for its first call
-            return function.eval_shape(*shapes)
+        traced = getattr(function, "eval_shape", None)
+        if traced is not None:  # compiled; it keeps the trace for its first call
+            return traced(*shapes)
         return jax.eval_shape(functools.partial(function), *shapes)
 
     def value_and_grad(self, function: Callable) -> Callable:

@@ -99,11 +99,13 @@ def _binary(function: Callable) -> staticmethod:
 def _binary_of_tensors(function: Callable) -> staticmethod:
     """`_binary` for a function that takes tensors only."""
 
+    scalar: Any = torch.scalar_tensor
+
     def lifted(x: Any, y: Any) -> Tensor:
         if isinstance(x, (bool, int, float, np.generic)):
-            x = torch.scalar_tensor(x, dtype=y.dtype, device=y.device)
+            x = scalar(x, dtype=y.dtype, device=y.device)
         elif isinstance(y, (bool, int, float, np.generic)):
-            y = torch.scalar_tensor(y, dtype=x.dtype, device=x.device)
+            y = scalar(y, dtype=x.dtype, device=x.device)
         return function(x, y)
 
     return _binary(lifted)
@@ -214,7 +216,8 @@ class TorchEngine(Engine):
             return bits.numpy().view(getattr(ml_dtypes, name))
         return np.asarray(x.numpy(force=True), order="C")
 
-    arranged = staticmethod(windows.arranged)
+    def arranged(self, kernel: Tensor) -> Tensor:
+        return windows.arranged(kernel)
 
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, torch.Tensor)
@@ -274,7 +277,8 @@ class TorchEngine(Engine):
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(wanted, warn_only=True)  # it warns of the few operations that have no such algorithm
         torch.backends.cudnn.deterministic = wanted
-        torch.utils.deterministic.fill_uninitialized_memory = False  # no memory is read here before it is written
+        setting: Any = torch.utils.deterministic
+        setting.fill_uninitialized_memory = False  # no memory is read here before it is written
 
     def profiler(self, folder: str) -> Any:
         return torch.profiler.profile(on_trace_ready=torch.profiler.tensorboard_trace_handler(folder))

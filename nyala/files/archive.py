@@ -266,7 +266,7 @@ def _translated(where: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(target: Any) -> Iterator[Callable[[str, Any], None]]:
+def writing(target: Any) -> Iterator[Callable[..., None]]:
     """A zip file to fill: the block gets a function (name, content) that adds a member, stored as it is.
 
     Content is bytes, or a function that is given a binary file to fill, which is the member itself. A third argument, a function, gets all bytes of

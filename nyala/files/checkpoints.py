@@ -199,7 +199,7 @@ def _bytes_of(arrays: list[np.ndarray]) -> Iterator[Any]:
     for array in arrays:
         if array.dtype.kind in "iufc":
             array = array.astype(array.dtype.newbyteorder("<"), copy=False)
-        yield memoryview(array.reshape(-1).view("uint8"))
+        yield array.reshape(-1).view("uint8").data
 
 
 def _write(path: pathlib.Path, parts: Any) -> dict[str, Any]:
@@ -224,7 +224,8 @@ def _manifest(path: pathlib.Path) -> dict[str, Any]:
         text = file.read(LARGEST_MANIFEST + 1)
     value = json_text.read(text, where, max_bytes=LARGEST_MANIFEST)
     files = value.get("files") if isinstance(value, dict) else None
-    fits = isinstance(files, dict) and sorted(files) == sorted(CONTENT) and all(sorted(f) == ["bytes", "sha256"] for f in files.values())
+    files = files if isinstance(files, dict) else {}
+    fits = sorted(files) == sorted(CONTENT) and all(sorted(f) == ["bytes", "sha256"] for f in files.values())
     if not fits or _canonical(value) != text or list(value) != ["files"]:
         raise CorruptFileError(where, need="a manifest", got="something else", rule="checkpoint-manifest")
     return files

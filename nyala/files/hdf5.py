@@ -241,7 +241,7 @@ class _Walk:
         with _translated(self.where, "/"):
             import h5py
 
-            self.h5py = h5py
+            self.h5py: Any = h5py
             top = Group("/")
             self.seen.add(self._address(root))
             waiting = [(h5py.h5g.open(root, b"/") if not isinstance(root, h5py.h5g.GroupID) else root, top, 0)]
@@ -333,7 +333,7 @@ class _Walk:
         h5py, kinds = self.h5py, {"b", "i", "u", "f", "c"}
         found = kind.get_class()
         if found == h5py.h5t.OPAQUE and kind.get_size() in (1, 2):
-            said = attributes.get("dtype")
+            said = str(attributes.get("dtype"))
             fits = said in BEYOND_NUMPY and numpy_dtype(said).itemsize == kind.get_size()
             return said if fits else f"void{8 * kind.get_size()}"
         if found in (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.COMPOUND, getattr(h5py.h5t, "COMPLEX", None)):

@@ -98,7 +98,7 @@ def _chunks(handle: Any, shape: tuple[int, ...], whole: tuple[int, ...], end: in
     return list(found.values())
 
 
-def _unpacked(data: bytes | bytearray, chunk: Chunk, filters: list[int], size: int, width: int, where: str) -> bytes:
+def _unpacked(data: bytes | bytearray, chunk: Chunk, filters: list[int], size: int, width: int, where: str) -> bytes | bytearray:
     """The bytes of a chunk, all filters undone."""
     room = size + 4 * filters.count(FLETCHER)
     for number, kind in reversed(list(enumerate(filters))):
@@ -129,7 +129,7 @@ def _damaged(where: str, got: str) -> CorruptFileError:
     return CorruptFileError(where, need="a whole chunk", got=got, fix="get the file again", rule="hdf5-damaged")
 
 
-def _sums(data: bytes) -> tuple[int, int]:
+def _sums(data: bytes | bytearray) -> tuple[int, int]:
     """The two sums of Fletcher, of words of two bytes with the large end first, modulo 65535."""
     words = np.frombuffer(data + b"\0" * (len(data) % 2), ">u2")
     first = second = 0

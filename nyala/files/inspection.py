@@ -144,7 +144,8 @@ def _config(config: Any, where: str, summary: Summary, said: Mapping[str, Any] |
     """What a config names, in the words of today; said is what an older file says of the Keras that wrote it."""
     modern = config
     if said is not None:
-        modern = modernize(config, Era.of(config, *(str(said.get(key, ""))[:80] for key in ("keras_version", "backend"))))
+        version, backend = (str(said.get(key, ""))[:80] for key in ("keras_version", "backend"))
+        modern = modernize(config, Era.of(config, version, backend))
     summary.objects = audit(modern, where)
     if isinstance(config, dict) and config.get("compile_config"):
         summary.objects += compiling(config["compile_config"], where)

@@ -266,8 +266,10 @@ def load(source: Any, compile: bool = True, where: str = "", verify: bool = True
         config = opened.config()
         era = Era.of(config, str(opened.metadata.get("keras_version", ""))[:80], "tensorflow")
         told = config.get("compile_config")
+        training = None
         if era.generation < 3:  # tf.keras wrote its own configs into files of this layout
-            training = training_of({**told, "optimizer_config": told.get("optimizer")}, era, where) if compile and isinstance(told, dict) else None
+            if compile and isinstance(told, dict):
+                training = training_of({**told, "optimizer_config": told.get("optimizer")}, era, where)
             config = modernize(config, era)
         check_config(config, where)
         with opened.stored() as stored:

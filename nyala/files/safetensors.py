@@ -88,6 +88,7 @@ def _arrays(file: BinaryIO, header: dict[str, Any], start: int, size: int, where
         raise ResourceLimitError(where, need=f"at most {MAX_ARRAYS:,} arrays", got=f"{len(header):,}", rule="safetensors-arrays")
     spans, stored = [], {}
     for name, entry in header.items():
+        begin, end, shape, dtype = 0, 0, (), "uint8"
         try:
             (begin, end), shape, dtype = entry["data_offsets"], tuple(entry["shape"]), NAMES[entry["dtype"]]
             whole = all(type(n) is int and n >= 0 for n in (begin, end, *shape)) and set(entry) == {"data_offsets", "shape", "dtype"}

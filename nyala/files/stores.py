@@ -188,7 +188,8 @@ def write_shards(path: pathlib.Path, found: list[Place], max_shard_size: float) 
             file = f"{stem}_{number:05d}.weights.h5"
             beside = path.with_name(f".{file}.new")
             stack.callback(beside.unlink, missing_ok=True)
-            with replacing(beside, verify=hdf5.check) as opened:
+            with replacing(beside, verify=hdf5.check) as file_of_shard:
+                opened: Any = file_of_shard
                 _write_shard(opened, shard, arrays)
                 opened.seek(0)
                 sums[file] = hashlib.file_digest(opened, "sha256").hexdigest()
@@ -246,7 +247,8 @@ def reading_shards(path: pathlib.Path, where: str, verify: bool = True) -> Itera
     shape = {"metadata": dict, "weight_map": dict}
     if not isinstance(index, dict) or any(not isinstance(index.get(key), kind) for key, kind in shape.items()):
         raise CorruptFileError(where, need="an index with 'metadata' and 'weight_map'", got=f"{str(index)[:60]}", rule="shard-index")
-    moves = index.get("moves") if isinstance(index.get("moves"), dict) and note.is_file() else {}
+    moves = index.get("moves")
+    moves = moves if isinstance(moves, dict) and note.is_file() else {}
     wanted: dict[str, list[str]] = {}
     for group, files in index["weight_map"].items():
         for file in files if isinstance(files, list) else [files]:
@@ -266,7 +268,7 @@ def reading_shards(path: pathlib.Path, where: str, verify: bool = True) -> Itera
                 raise CorruptFileError(where, need=f"the shard {file!r} beside it", got="nothing of that name", rule="shard-missing") from error
             if not stat.S_ISREG(mode):
                 raise UnsafePathError(where, need=f"the shard {file!r} as a regular file", got="a link, a pipe or a folder", rule="shard-kind")
-            opened = stack.enter_context(hdf5.open_regular(place, shown))
+            opened: Any = stack.enter_context(hdf5.open_regular(place, shown))
             if verify and isinstance(sums, dict) and file in sums:
                 check_sum(hashlib.file_digest(opened, "sha256").hexdigest(), sums[file], shown)
             root = stack.enter_context(hdf5.reading(opened, shown))

@@ -102,7 +102,7 @@ def modern_model(entry: Mapping[str, Any], era: Era) -> Config:
     if kind == "Graph":
         return _graph(config, era)
     if kind == "Sequential":
-        config = {"layers": config} if isinstance(config, list) else config
+        config: dict[str, Any] = {"layers": config} if isinstance(config, list) else config
         if any(_needs_graph(layer) for layer in config["layers"]):
             drawing = Drawing()
             end = _draw_chain(drawing, config["layers"], None, era)

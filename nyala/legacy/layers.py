@@ -44,7 +44,7 @@ def modern_layer(entry: Mapping[str, Any], era: Era) -> Config:
             got=name,
             fix=f"write it as a Layer ({tables.GONE[name]}) and pass custom_objects={{{name!r}: YourLayer}}",
         )
-    kind = tables.CLASSES.get(name, name)
+    kind: str = tables.CLASSES.get(name) or name
     config = {**config, **tables.IMPLIED.get(name, {})}
     if special := _SPECIAL.get(kind):
         config = special(config, era, where)

@@ -107,7 +107,7 @@ class Nodes:
     def ops(self, entry: Mapping[str, Any], name: str) -> list[Config]:
         """The entry of an operation of TensorFlow."""
         made = []
-        function = entry["config"].get("function")
+        function, op = entry["config"].get("function"), ""
         for node in self[name]:
             args, kwargs = list(node["args"]), dict(node["kwargs"])
             if function == "__operators__.getitem":

@@ -101,6 +101,8 @@ def modern_dtype(value: Any) -> Any:
     """
     if isinstance(value, dict) and isinstance(value.get("config"), dict):
         return value["config"].get("name", "float32") if value.get("class_name") in ("Policy", "PolicyV1", "AutoCastVariable") else value
+    if not isinstance(value, str):
+        return value
     return None if value in ("_infer", "infer", "") else {"float": "float32", "int": "int32"}.get(value, value)
 
 

@@ -87,12 +87,12 @@ class Programs:
     """The compiled programs of a model, by mode, engine and signature; forgotten when the model changes."""
 
     def __init__(self) -> None:
-        self.table: dict[tuple, Callable] = {}
+        self.table: dict[tuple, Any] = {}
         self.seconds: dict[tuple, float] = {}  # per step, as measured
         self.row_wise: bool | None = None  # see prediction.py
         self.recordings: dict[tuple, Any] = {}  # see recorded.py
         self.structure: Any = None  # see Steps._structure
-        self.direct: dict[tuple, Callable] = {}  # by engine, shape and dtype of one host array
+        self.direct: dict[tuple, Any] = {}  # by engine, shape and dtype of one host array
         self.recompiles = Recompiles()
         self.accumulated: dict[tuple, Any] = {}  # see accumulation.py
 
