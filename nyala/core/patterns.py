@@ -32,10 +32,10 @@ def excess(patterns: Iterable[str], anywhere: bool = False) -> str:
     special = [pattern for pattern in patterns if _SPECIAL.search(pattern)]
     if len(special) > MAX_PATTERNS:
         return f"{len(special):,} patterns, more than {MAX_PATTERNS}"
-    for pattern in map(essence, special) if anywhere else special:
-        plain = _OUTSIDE.sub("x", pattern)
+    for pattern in special:
         if len(pattern) > MAX_LETTERS:
             return f"{pattern[:40]!r}... of {len(pattern):,} letters, more than {MAX_LETTERS}"
+        plain = _OUTSIDE.sub("x", essence(pattern) if anywhere else pattern)
         if _NESTED.search(plain) or _REFERENCE.search(pattern):
             return f"{pattern[:80]!r}, in which something repeated is repeated"
         if sum(map(plain.count, "*+{")) > repetitions:

@@ -75,7 +75,9 @@ class Windowed(Layer):
     def add_kernel(self, shape: tuple[int, ...], kind: str = "kernel", name: str = "kernel") -> Variable:
         """A weight with the initializer, regularizer and constraint of its kind."""
         initializer, regularizer, constraint = (getattr(self, f"{kind}_{what}") for what in ("initializer", "regularizer", "constraint"))
-        return self.add_weight(name=name, shape=shape, initializer=initializer, regularizer=regularizer, constraint=constraint)
+        weight = self.add_weight(name=name, shape=shape, initializer=initializer, regularizer=regularizer, constraint=constraint)
+        weight.of_windows = kind in ("kernel", "pointwise")
+        return weight
 
     def add_bias(self, size: int) -> Variable | None:
         """A bias for each of so many output channels; None without use_bias."""
@@ -156,7 +158,6 @@ class Conv(Adaptable, Windowed):
             need, got = f"a multiple of groups={self.groups} channels", f"{channels} (shape {tuple(input_shape)})"
             raise ShapeError(f"{type(self).__name__} {self.name!r}", need=need, got=got)
         self.kernel = self.add_kernel((*self.kernel_size, channels // self.groups, self.filters))
-        self.kernel.of_windows = True
         self.bias = self.add_bias(self.filters)
         self.adapt()
 

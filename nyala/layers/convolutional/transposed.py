@@ -62,7 +62,6 @@ class ConvTranspose(Windowed):
 
     def build(self, input_shape: Any) -> None:
         self.kernel = self.add_kernel((*self.kernel_size, self.filters, self.channels_of(input_shape)))
-        self.kernel.of_windows = True
         self.bias = self.add_bias(self.filters)
 
     def call(self, inputs: Tensor) -> Tensor:

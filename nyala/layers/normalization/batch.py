@@ -128,17 +128,15 @@ class BatchNormalization(Layer):
             return self._normalize(x, self.moving_mean.value, self.moving_variance.value, axis)
         if mask is None and not self.renorm:
             y, mean, variance = ops.nn.normalize_batch(x, axis, offset=self.beta, scale=self.gamma, epsilon=self.epsilon)
-            self._move(mean, variance)
-            return ops.cast(y, self.compute_dtype)
-        mean, variance = _moments(x, tuple(i for i in range(len(x.shape)) if i != axis), mask)
-        if self.renorm:
-            return self._renormalize(x, mean, variance, axis)
-        self._move(mean, variance)
-        return self._normalize(x, mean, variance, axis)
-
-    def _move(self, mean: Tensor, variance: Tensor) -> None:
+            y = ops.cast(y, self.compute_dtype)
+        else:
+            mean, variance = _moments(x, tuple(i for i in range(len(x.shape)) if i != axis), mask)
+            if self.renorm:
+                return self._renormalize(x, mean, variance, axis)
+            y = self._normalize(x, mean, variance, axis)
         _move(self.moving_mean, mean, self.momentum)
         _move(self.moving_variance, variance, self.momentum)
+        return y
 
     def _normalize(self, x: Tensor, mean: Tensor, variance: Tensor, axis: int) -> Tensor:
         y = ops.batch_normalization(x, mean, variance, axis, offset=self.beta, scale=self.gamma, epsilon=self.epsilon)

@@ -73,6 +73,8 @@ B6 = [
         doors=WITH_COMPILE),
     Attack("B6", "layers left out by a pattern that begins anywhere", "config",
         compiling(optimizer=of("keras.optimizers", "Muon", exclude_layers=["a*a*b"])), PATTERN, doors=WITH_COMPILE),
+    Attack("B6", "layers left out by a pattern that begins with nothing 100,000 times", "config",
+        compiling(optimizer=of("keras.optimizers", "Muon", exclude_layers=[".*" * 100_000 + "a"])), PATTERN, doors=WITH_COMPILE),
     Attack("B6", "layers left out by patterns of people", "config",
         compiling(optimizer=of("keras.optimizers", "Muon", exclude_layers=[".*embed.*", "head", "block_[0-9]+/.*", r"norm\.*"])), (LOADS,),
         doors=WITH_COMPILE),
