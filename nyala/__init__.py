@@ -11,9 +11,9 @@ from nyala.core.lazy import lazy
 __version__ = "0.1.0"
 
 _PACKAGES = (
-    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "distillation", "dtype_policies", "export",
-    "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "quantizers", "random",
-    "regularizers", "saving", "testing", "tree", "utils", "visualization", "wrappers",
+    "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "distillation", "distribution", "dtype_policies",
+    "export", "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "quantizers",
+    "random", "regularizers", "saving", "testing", "tree", "utils", "visualization", "wrappers",
 )  # fmt: skip
 _NAMES = {
     "DTypePolicy": "nyala.dtype_policies:",

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from nyala.callbacks.callback import Callback, Logs
+from nyala.core import sharding
 
 SECONDS_BETWEEN_DRAWS = 0.2
 
@@ -39,6 +40,8 @@ class ProgbarLogger(Callback):
 
     def _style(self) -> str:
         verbose = self.params.get("verbose", "auto")
+        if verbose == "auto" and sharding.processes() > 1 and sharding.process_number():
+            verbose = 0  # the first of several processes shows what all of them do
         from nyala.config import is_interactive_logging_enabled
 
         watched = is_interactive() and (verbose == 1 or is_interactive_logging_enabled())

@@ -6,8 +6,10 @@ A SeedGenerator keeps two uint32 in a variable: a key and a counter; each draw i
 
 from __future__ import annotations
 
+import json
 import random as _python_random
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,8 @@ from nyala.core.op import convert, engine
 from nyala.core.variable import Variable
 from nyala.engines import real_engine
 from nyala.engines.protocol import Tensor
+
+SHARED_BYTES = 1024  # the state of the generator as text takes at most some 400
 
 _lock = threading.Lock()
 _host = np.random.Generator(np.random.Philox())
@@ -95,6 +99,20 @@ def restore_host_state(state: dict[str, Any]) -> None:
         global_seed_generator().state.assign(state["global"])
     with _lock:
         _host.bit_generator.state = state["nyala"]
+
+
+def share(of_first: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Let the generator of this process go on from where that of the first process stands. of_first: an array -> the one that process 0 has."""
+    with _lock:
+        state = _host.bit_generator.state
+        text = json.dumps(state, default=lambda value: value.tolist()).encode()
+        shared = np.zeros(SHARED_BYTES, np.uint8)
+        shared[: len(text)] = np.frombuffer(text, np.uint8)
+        found = json.loads(of_first(shared).tobytes().rstrip(b"\0"))
+        found["state"] = {name: np.array(values, np.uint64) for name, values in found["state"].items()}
+        found["buffer"] = np.array(found["buffer"], np.uint64)
+        _host.bit_generator.state = found
+        _forget_global()
 
 
 class SeedGenerator:

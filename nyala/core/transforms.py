@@ -8,7 +8,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from nyala.core import tree, twins
+from nyala.core import sharding, tree, twins
 from nyala.core.masks import get_mask, set_mask
 from nyala.core.op import convert
 from nyala.core.recompiles import Recompiles
@@ -27,6 +27,7 @@ class Program:
     def __init__(self, engine: Engine, function: Callable, specs: Any) -> None:
         self.engine, self.function = engine, function
         self.traces = 0
+        self._laid_out: Any = None  # the distribution that its variables are laid out by
         self._late: list[Variable] = []
         self._description = twins.description_of(function, specs, engine.name)
         found = twins.find(self._description)
@@ -58,6 +59,8 @@ class Program:
         return outputs, [inside.values[id(v)] for v in self.written]
 
     def __call__(self, *args: Any) -> Any:
+        if self._laid_out is not sharding.current:
+            self._lay_out()
         caller = self._trace.caller
         caller.program = self
         try:
@@ -70,6 +73,11 @@ class Program:
             variable._stored, variable._owner = value, self.engine
         return outputs
 
+    def _lay_out(self) -> None:
+        """Variables made before the distribution was set move to where it wants them."""
+        sharding.adopt([*self.written, *self.only_read])
+        self._laid_out = sharding.current
+
     def _check_trace(self, args: tuple) -> Any:
         """Trace once; variables that only the real trace found (the spec engine took another way) become arguments, too. Returns the caller."""
         while True:
@@ -81,6 +89,7 @@ class Program:
                 return self._trace.caller
             self.only_read = [v for v in self.only_read if not any(v is w for w in self._late)]
             self.written += self._late
+            self._lay_out()
             self._compile()
 
 
@@ -162,7 +171,7 @@ class Compiled:
             args, kwargs = tree.map_structure(lambda leaf: leaf if _is_static(leaf) else convert(leaf), [list(args), kwargs])
             return engine.compile(functools.partial(self.function, **kwargs))(*args)
         leaves = tree.flatten([args, kwargs])
-        key = (engine.name, _shape_of([args, kwargs]), tuple(map(_signature, leaves)))
+        key = (engine.name, sharding.current, _shape_of([args, kwargs]), tuple(map(_signature, leaves)))
         dynamic = [convert(leaf) for leaf in leaves if not _is_static(leaf)]
         program = self.programs.get(key)
         if program is None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import config, names, tree
+from nyala.core import config, names, sharding, tree
 from nyala.core.variable import Variable
 
 KEPT = 32  # compiled programs, of those used last
@@ -49,6 +49,8 @@ def description_of(function: Callable, specs: Any, where: str) -> Description | 
 
     specs: of its arguments. where: the name of the engine.
     """
+    if sharding.current is not None:
+        return None  # layouts go by paths, which twins do not share
     walk = _Walk(asked={key for path, _ in tree.flatten_with_path(specs) for key in path if isinstance(key, str)})
     try:
         walk.note(where, config.floatx(), config.epsilon(), config.image_data_format())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nyala.core import dtypes, names
+from nyala.core import dtypes, names, sharding
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ResourceLimitError, ShapeError
 from nyala.engines import current, engine, get_engine, real_engine, using
 from nyala.engines.protocol import Engine, Tensor
@@ -135,7 +135,8 @@ class Variable:
         dtype: floatx by default for numbers and functions; that of an array given.
         trainable: whether gradients update it.
         autocast: whether layers that compute in another float dtype read it in that one.
-        aggregation, synchronization: how replicas on several devices combine it; kept for distribution.
+        aggregation, synchronization: kept for programs that pass them; replicas on several devices always hold one value.
+        layout: how it lies over several devices, a nyala.distribution.TensorLayout; by default what the distribution in force says.
         name: by default "variable", "variable_1", ...
 
     >>> import nyala
@@ -180,7 +181,7 @@ class Variable:
         self.autocast = bool(autocast)
         self.aggregation = aggregation or "none"
         self.synchronization = synchronization or "auto"
-        self.layout = layout
+        self.layout = layout  # over several devices, a TensorLayout; None without a distribution
         self.name = name
         path = names.current_path()
         self.path = f"{path}/{name}" if path else name
@@ -188,6 +189,8 @@ class Variable:
         self.regularizer: Callable | None = None
         self.overwrite_with_gradient = False
         self.held = False  # frozen for good: making the layer trainable does not change it
+        if sharding.current is not None and layout is None:
+            self.layout = sharding.layout_for(self)
 
     # Value ------------------------------------------------------------------------------------------------------------------------
 
@@ -227,10 +230,16 @@ class Variable:
         here = real_engine()
         if self._owner is here:
             return self._stored
-        value = self.arranged(here.asarray(self._host(), self._dtype), here)
+        value = self._placed(here)
         if not state.scopes:  # inside a trace the result may live only as long as the trace
             self._stored, self._owner = value, here
         return value
+
+    def _placed(self, here: Engine) -> Tensor:
+        """The value, moved to an engine."""
+        if self.layout is not None and here.shards:
+            return here.place(self._host().astype(dtypes.numpy_dtype(self._dtype), copy=False), self.layout)
+        return self.arranged(here.asarray(self._host(), self._dtype), here)
 
     def store(self, value: Tensor) -> None:
         """Set the value outside of all scopes, a tensor of the current engine of the right shape and dtype, unchecked."""
@@ -238,7 +247,9 @@ class Variable:
         self._stored, self._owner = self.arranged(value, owner), owner
 
     def arranged(self, value: Tensor, engine: Engine) -> Tensor:
-        """The value as the engine likes it to lie in memory."""
+        """The value as it lies over several devices, and as the engine likes it to lie in memory."""
+        if self.layout is not None and engine.shards:
+            value = engine.laid_out(value, self.layout)
         return engine.arranged(value) if self.of_windows else value
 
     def _host(self) -> np.ndarray:
@@ -261,6 +272,8 @@ class Variable:
         if here.dtype(value) != dtype:
             value = here.cast(value, dtype)
         if state.scopes:
+            if self.layout is not None and here.shards:
+                value = here.laid_out(value, self.layout)
             state.scopes[-1].touched[id(self)] = self
             state.scopes[-1].values[id(self)] = value
         elif here.abstract:
@@ -371,7 +384,7 @@ class Variable:
         return copy
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_stored": np.array(self._host()), "_owner": None}
+        return {**self.__dict__, "_stored": np.array(self._host()), "_owner": None, "layout": None}  # devices may be others there
 
 
 def _blank(shape: Any, dtype: Any, name: str) -> np.ndarray:

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from nyala.engines import _jax_sharding as sharding
+
 Pair = tuple[Array, Array]
 
 
@@ -88,6 +90,8 @@ def _before(first: Array, states: Array, go_backwards: bool) -> Array:
 
 def _over_all_times(x: Array, dz: Array, weights: Array) -> tuple[Array, Array, Array]:
     """Gradients of x @ weights + bias: of x, of the weights, of the bias."""
+    if sharding.divides():  # as rows, all of dz would go to each device
+        return jnp.matmul(dz, weights.T), lax.dot_general(x, dz, (((0, 1), (0, 1)), ((), ()))), jnp.sum(dz, axis=(0, 1))
     flat = dz.reshape(-1, dz.shape[-1])
     return (flat @ weights.T).reshape(x.shape), x.reshape(-1, x.shape[-1]).T @ flat, jnp.sum(flat, axis=0)
 

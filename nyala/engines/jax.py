@@ -27,6 +27,7 @@ import numpy as np
 from jax import lax
 
 from nyala.core.alignment import aligned
+from nyala.engines import _jax_sharding as sharding
 from nyala.engines import _jax_windows as windows
 from nyala.engines._jax_fast import FAST, position
 from nyala.engines._memory import Leftovers, keep_freed_memory
@@ -67,6 +68,7 @@ class JaxEngine(Engine):
     name = "jax"
     compiles = True
     runs_ahead = True
+    shards = True
     fast = FAST
 
     def __init__(self) -> None:
@@ -109,10 +111,10 @@ class JaxEngine(Engine):
             return made
 
     def to_numpy(self, x: Tensor) -> np.ndarray:
-        return np.array(x)
+        return np.array(x) if _is_readable(x) else np.array(sharding.whole(x))
 
     def borrow(self, x: Tensor) -> np.ndarray:
-        return np.asarray(x)
+        return np.asarray(x) if _is_readable(x) else sharding.whole(x)
 
     def is_tensor(self, value: Any) -> bool:
         return isinstance(value, TENSORS)
@@ -141,7 +143,34 @@ class JaxEngine(Engine):
         if found[0].platform != "cpu":
             with contextlib.suppress(RuntimeError):  # JAX_PLATFORMS may leave the CPU out
                 found += jax.devices("cpu")
-        return [f"{'gpu' if device.platform in ('cuda', 'rocm') else device.platform}:{device.id}" for device in found]
+        return [f"{sharding.kind(device)}:{device.id}" for device in found]
+
+    def native_mesh(self, device_mesh: Any) -> Any:
+        return sharding.mesh(device_mesh)
+
+    def native_layout(self, layout: Any) -> Any:
+        return sharding.sharding(layout)
+
+    def place(self, array: np.ndarray, layout: Any) -> Tensor:
+        return sharding.place(self._own(array, None), layout)
+
+    def place_part(self, array: np.ndarray, layout: Any) -> Tensor:
+        return sharding.place_part(self._own(array, None), layout)
+
+    def laid_out(self, x: Tensor, layout: Any) -> Tensor:
+        target = sharding.sharding(layout)
+        if isinstance(x, jax.core.Tracer) or not _outside_traces():
+            return lax.with_sharding_constraint(x, target)
+        return x if x.sharding == target else sharding.moved(x, target)
+
+    def process(self) -> tuple[int, int]:
+        return jax.process_index(), jax.process_count()
+
+    def join_processes(self, address: str | None, count: int | None, number: int | None) -> None:
+        sharding.join(address, count, number)
+
+    def from_all_processes(self, value: np.ndarray) -> np.ndarray:
+        return sharding.from_all(value)
 
     def reserved_memory(self) -> str:
         taken = os.environ.get(PREALLOCATE, "true").lower() not in ("false", "0") and "XLA_PYTHON_CLIENT_ALLOCATOR" not in os.environ
@@ -170,7 +199,7 @@ class JaxEngine(Engine):
         return call
 
     def eval_shape(self, function: Callable, *args: Tree) -> Tree:
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(tuple(leaf.shape), jnp.dtype(leaf.dtype)), args)
+        shapes = jax.tree.map(sharding.as_shape, args)
         traced = getattr(function, "eval_shape", None)
         if traced is not None:  # compiled; it keeps the trace for its first call
             return traced(*shapes)
@@ -502,6 +531,11 @@ def _check_range(host: np.ndarray, target: np.dtype) -> None:
 
 with jax.core.eval_context():
     _NO_TRACE = jax.extend.core.get_opaque_trace_state()
+
+
+def _is_readable(x: Tensor) -> bool:
+    """Whether this process has all of x."""
+    return not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
 
 
 def _outside_traces() -> bool:

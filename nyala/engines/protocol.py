@@ -63,6 +63,7 @@ class Engine:
         differentiable: whether value_and_grad works.
         abstract: whether tensors have shapes and dtypes but no values.
         compiles: whether `compile` traces (side effects of Python code then happen once per shape).
+        shards: whether tensors can be divided among devices.
         runs_ahead: whether compiled programs are queued, any number of them, and `block` waits for the tensors it is given alone.
         fast: shortcuts for composed ops, `{"layer_normalization": function}`. A shortcut takes the very arguments of the body it
             replaces (after conversion and promotion) and returns the same values, gradients and dtypes; it may return
@@ -80,6 +81,7 @@ class Engine:
     abstract: bool = False
     compiles: bool = False
     runs_ahead: bool = False
+    shards: bool = False
     fast: dict[str, Callable] = {}
     together: Callable[[list[Tensor]], Any] | None = None
     records = False
@@ -109,6 +111,41 @@ class Engine:
     def arranged(self, kernel: Tensor) -> Tensor:
         """The kernel of a convolution, (*k, c / groups, o), with its values in the order of memory that `conv` reads without a copy."""
         return kernel
+
+    # Several devices. layout: .axes, for each axis of the tensor the name of an axis of its .device_mesh, or None. Engines that do not divide tensors
+    # (shards is False) are given no layouts.
+
+    def native_mesh(self, device_mesh: Any) -> Any:
+        """The engine's own mesh: .shape, .axis_names, .devices (names as of `devices`)."""
+        raise NotImplementedError
+
+    def native_layout(self, layout: Any) -> Any:
+        """The engine's own layout."""
+        raise NotImplementedError
+
+    def place(self, array: np.ndarray, layout: Any) -> Tensor:
+        """As asarray, of an array that every process has, each device given the part that the layout says."""
+        return self.asarray(array)
+
+    def place_part(self, array: np.ndarray, layout: Any) -> Tensor:
+        """As place, of an array of which each process has its part."""
+        return self.asarray(array)
+
+    def laid_out(self, x: Tensor, layout: Any) -> Tensor:
+        """x with this layout; inside compile a promise that the compiler keeps."""
+        return x
+
+    def process(self) -> tuple[int, int]:
+        """The number of this process, from 0, and how many work together."""
+        return 0, 1
+
+    def join_processes(self, address: str | None, count: int | None, number: int | None) -> None:
+        """Work together with other processes: address of the first ("host:port"), how many there are and the number of this one."""
+        raise NotImplementedError
+
+    def from_all_processes(self, value: np.ndarray) -> np.ndarray:
+        """The values that all processes have, along a new first axis; all must ask."""
+        return value[None]
 
     def is_tensor(self, value: Any) -> bool:
         """Whether value is a tensor of this engine (tracers included)."""

@@ -22,7 +22,7 @@ import re
 import shutil
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -140,6 +140,13 @@ class CheckpointFolder:
     def retain(self, number: int) -> None:
         """Delete all but the newest `number` checkpoints: files that their manifests list, and folders that are empty then."""
         for path in self.paths()[: -max(number, 1)]:
+            _delete(path)
+
+    def drop_newest(self, dropped: Callable[[pathlib.Path], bool]) -> None:
+        """Delete checkpoints from the newest on, while dropped(path) says so."""
+        for path in reversed(self.paths()):
+            if not dropped(path):
+                return
             _delete(path)
 
     def clear(self) -> None:

@@ -198,7 +198,9 @@ def set_value(variable: Variable, array: np.ndarray, replacing: Replacing | None
     engine = variable._owner
     variable._stored, variable._owner = np.require(array, requirements=["C", "W"]).reshape(variable.shape), None
     if engine is not None:  # only now, as JAX gives back the memory of an old value when it gets the next array
-        variable._stored, variable._owner = variable.arranged(engine.adopt(variable._stored, variable._dtype), engine), engine
+        divided = variable.layout is not None and engine.shards
+        placed = variable._placed(engine) if divided else variable.arranged(engine.adopt(variable._stored, variable._dtype), engine)
+        variable._stored, variable._owner = placed, engine
         if replacing is not None:
             replacing.replaced(array.nbytes)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import dtypes, names, tree
+from nyala.core import dtypes, names, sharding, tree
 from nyala.core.errors import ArgumentError, ArgumentTypeError, MissingMethod, NyalaError, StateError, missing_method
 from nyala.core.masks import carry_mask, get_mask, set_mask
 from nyala.core.op import convert
@@ -100,6 +100,8 @@ class Calling(Building):
                 call = self.call if policy.quantization_mode is None else self._call_for_policy()
                 call = call if self._remat is None else self.rematerialized_call(call, *args, **kwargs)
                 outputs = call(*args, **kwargs)
+                if sharding.current is not None and not engine.abstract:
+                    outputs = sharding.output(outputs)
             if self.activity_regularizer is not None:
                 self._regularize(outputs)
         finally:

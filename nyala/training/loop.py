@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import dtypes, tree
+from nyala.core import dtypes, sharding, tree
 from nyala.core.recompiles import Recompiles
 from nyala.core.transforms import Program, repeat
 from nyala.engines import current, engine
@@ -64,12 +64,17 @@ def _dtype(leaf: Any) -> str:
 
 def to_device(batch: Any) -> Any:
     """A batch of host arrays as tensors."""
+    if sharding.current is not None:
+        return tree.map_structure(lambda leaf: None if leaf is None else sharding.placed(leaf), batch)
     return tree.map_structure(lambda leaf: None if leaf is None else engine.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf, batch)
 
 
 def _fits(data: ArrayData) -> bool:
-    """Whether the data may be put on the device whole."""
-    return data.bytes < min(RESIDENT_BYTES, READ_WHOLE_BYTES if data.lazy else RESIDENT_BYTES)
+    """Whether the data may be put on the device whole; on each, if they are several."""
+    if sharding.current is not None and sharding.processes() > 1 and not sharding.current.auto_shard_dataset:
+        return False  # no device has all of it
+    copies = sharding.copies()
+    return data.bytes * copies < min(RESIDENT_BYTES, READ_WHOLE_BYTES if data.lazy else RESIDENT_BYTES)
 
 
 def ready(batch: Any) -> tuple[Any, tuple]:
@@ -98,21 +103,25 @@ class Programs:
 
     def get(self, key: tuple, function: Callable, specs: list, shapes: tuple | None = None) -> Callable:
         """The program for this key; eager engines run the function itself. shapes: the signature in the key, if users choose it batch by batch."""
-        here = current()
-        key = (here.name, *key)
+        here, mode = current(), key[0]
+        key = self.name(key)
         if key not in self.table:
             if here.compiles and shapes is not None:
-                what = f"the {key[1]} step"
+                what = f"the {mode} step"
                 fix = "pad to a few lengths (nyala.utils.pad_sequences), use batches of equal size, or pass run_eagerly=True to compile"
-                self.recompiles.note((here.name, key[1]), shapes, what, fix)
+                self.recompiles.note((here.name, mode), shapes, what, fix)
             self.table[key] = Program(here, function, specs) if here.compiles else here.compile(function)
         return self.table[key]
+
+    def name(self, key: tuple) -> tuple:
+        """The full key of a program, in the engine and the distribution in force."""
+        return (current().name, *key) if sharding.current is None else (current().name, sharding.current, *key)
 
     def remember(self, x: Any, key: tuple) -> None:
         """Find the program for this key by the host array x alone from now on, if engines that compile or record may take it as it is."""
         here = current()
-        program = self.table.get((here.name, *key))
-        takes = program is not None and (here.compiles or here.records)
+        program = self.table.get(self.name(key))
+        takes = program is not None and (here.compiles or here.records) and sharding.current is None
         if takes and isinstance(x, np.ndarray) and here.canonical_dtype(x.dtype.name) == x.dtype.name:
             self.direct[here, x.shape, x.dtype] = program
 
@@ -132,6 +141,8 @@ class Runner:
         self._placed: Any = None
         self._placed_for: Any = None
         self._recorded = RecordedStep(model, step, self.kind)
+        if sharding.current is not None and isinstance(data, ArrayData) and data.steps > 1:
+            sharding.warn_of_uneven(data.batch_size)
         self.specs: Any = None  # of the first batch of a stream, from which all can be built again
         self.skip: int | None = 0  # steps that the next epoch leaves out, since they are done; None leaves out all
         self.last: Any = None  # the batch of a stream that was trained on last
@@ -226,7 +237,8 @@ class Runner:
         """The arrays on the device, put there once per engine."""
         if self._placed_for is not current():
             rows = _rows_for(data)
-            self._placed = tree.map_structure(lambda leaf: None if leaf is None else engine.asarray(padded(leaf[:], rows)), data.parts)
+            put = engine.asarray if sharding.current is None else sharding.everywhere
+            self._placed = tree.map_structure(lambda leaf: None if leaf is None else put(padded(leaf[:], rows)), data.parts)
             self._placed_for = current()
         return self._placed
 
@@ -236,13 +248,15 @@ class Runner:
         size = data.batch_size
         placed = self._place(data)
         shuffled = data.shuffle
-        order = engine.asarray(padded(data.order(), _rows_for(data))) if shuffled else None
+        put = engine.asarray if sharding.current is None else sharding.everywhere
+        order = put(padded(data.order(), _rows_for(data))) if shuffled else None
         key = (self.kind, size, shuffled, signature(placed))
         full = min(data.steps, data.rows // size)
         while done < full:
             count = min(each or self._steps_per_dispatch(key), full - done)
             if room is not None and not each:
                 count = max(1, min(count, room(done)))
+            count = sharding.agreed(count)
             before(done)
             began = time.perf_counter()
             fresh = self._dispatch(key, placed, order, done, count, size)
@@ -276,7 +290,7 @@ class Runner:
             return repeat(one, start, count)
 
         if here.compiles:
-            fresh = (here.name, *key) not in self.programs.table
+            fresh = self.programs.name(key) not in self.programs.table
             scalar = Spec((), "int32")
             specs = [specs_of(placed), None if order is None else specs_of(order), scalar, scalar, scalar]
             program = self.programs.get(key, self._with_results(steps), specs)

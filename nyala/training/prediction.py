@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import tree
+from nyala.core import sharding, tree
 from nyala.core.errors import ShapeError
 from nyala.engines import current
 from nyala.training.data import Alone, ArrayData, with_masks
@@ -102,7 +102,11 @@ def predict_batch(model: Any, batch: tuple) -> Any:
     shapes = signature(batch)
     chosen = None if model._programs.row_wise else shapes  # numbers of rows that were filled up are few
     program = model._programs.get(("predict", shapes), with_masks(model._predict), [specs_of(batch)], chosen)
-    small = current().compiles and all(isinstance(leaf, np.ndarray) and leaf.nbytes <= SMALL_BYTES for leaf in tree.flatten(batch))
+    small = (
+        current().compiles
+        and sharding.current is None
+        and all(isinstance(leaf, np.ndarray) and leaf.nbytes <= SMALL_BYTES for leaf in tree.flatten(batch))
+    )
     return program(batch if small else to_device(batch))
 
 
@@ -128,6 +132,8 @@ def joined(results: list[Any]) -> Any:
     """Predictions of batches as arrays on the host, joined along the batch axis."""
     here = current()
     to_host = lambda leaf: here.to_numpy(leaf) if here.is_tensor(leaf) else np.asarray(leaf)  # noqa: E731
+    if sharding.current is not None:
+        to_host = lambda leaf, whole=to_host: sharding.own_rows(whole(leaf))  # noqa: E731
     if len(results) == 1:
         return tree.map_structure(to_host, results[0])
     return tree.map_structure(lambda *leaves: np.concatenate([to_host(leaf) for leaf in leaves]), *results)

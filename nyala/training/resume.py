@@ -18,9 +18,11 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from nyala.core import sharding
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
 from nyala.files.checkpoints import CheckpointFolder
 from nyala.training import run_state
+from nyala.training.together import folder_of_process, kept, newest
 
 EXIT_CODE = 128 + 15  # of a process that SIGTERM ended, as shells and schedulers count
 MIDDLE = "in the middle of an epoch"
@@ -41,11 +43,12 @@ class Resume:
     bits as a run that was never interrupted. A run that had finished returns at once; with more epochs it goes on.
 
     Args:
-        directory: folder of the checkpoints. One process at a time may use it; other files in it are left alone.
+        directory: folder of the checkpoints. One process at a time may use it; other files in it are left alone. Processes that train together
+            (nyala.distribution) each have a folder of their own in it, on a disk that need not be shared.
         epochs: epochs between two checkpoints; None for none at the ends of epochs but the last.
         steps: steps between two checkpoints, too. With batch callbacks and steps_per_execution, at the end of the group of steps.
         seconds: between two checkpoints, too, wherever the run stands then.
-        keep: how many of the newest whole ones to keep.
+        keep: how many of the newest whole ones to keep, at least; several processes keep 2 or 3, so that there is one that all have.
         background: write in a thread while training goes on. What was begun last may be lost with the process, so up to twice as many steps;
             a failure is raised at the next step, at wait() or at the end.
         exact: refuse checkpoints of another program, engine or version, with which the bits would not be the same; False only warns.
@@ -98,7 +101,7 @@ class Resume:
 
     def latest(self) -> Any:
         """The path of the newest finished checkpoint; None if there is none."""
-        paths = CheckpointFolder(self.directory).paths()
+        paths = CheckpointFolder(folder_of_process(self.directory)).paths()
         return paths[-1] if paths else None
 
 
@@ -151,15 +154,17 @@ class CheckpointedRun(Run):
     def __init__(self, options: Resume, model: Any, runner: Any, tester: Any, calls: Any, initial_epoch: int) -> None:
         super().__init__(model, calls, initial_epoch)
         self.options, self.runner, self.tester = options, runner, tester
-        self.folder = CheckpointFolder(options.directory, "resume")
-        self.writer = Writer(self.folder, options.keep, options.background)
+        self.folder = CheckpointFolder(folder_of_process(options.directory), "resume")
+        self.writer = Writer(self.folder, kept(options.keep, options.background), options.background)
         self.asked = False  # to stop, by a signal or preempt()
         self.epoch = self.step = 0  # steps count from the beginning of the run
         self._before_epoch = self._saved = 0  # steps before this epoch, and at the last checkpoint
         self._saved_at = time.monotonic()
+        self._saves = 0  # checkpoints of the run so far
         self._pending: dict[str, Any] | None = None  # a state in the middle of an epoch, until that has begun
         self._metrics: list[tuple[Any, Any]] = []  # of a validation that was interrupted
         self._handler: Any = None
+        self._all_due: bool | None = None  # what the first of several processes finds
         self.rewinds = runner.data.state() is not None
         if options.steps:
             self.room = lambda done: options.steps - (self._before_epoch + done - self._saved)  # type: ignore[operator]
@@ -198,7 +203,7 @@ class CheckpointedRun(Run):
     # Going on ---------------------------------------------------------------------------------------------------------------------------
 
     def find(self) -> int:
-        found = self.folder.newest()
+        found = newest(self.folder)
         self.about = run_state.about(self.model)
         if not self.rewinds:
             self._warn_of_data()
@@ -207,6 +212,7 @@ class CheckpointedRun(Run):
         path, state = found
         run_state.compare(state["about"], self.about, self.folder.where, self.options.exact)
         place = state["place"]
+        self._saves = place.get("save", 0)
         self.epoch, self.step, self._saved, self.logs = place["epoch"], place["step"], place["step"], state["logs"]
         self._place_data(state)
         run_state.build(self.model, self.runner, state)
@@ -266,18 +272,30 @@ class CheckpointedRun(Run):
         self.writer.check()
         if mode == "train":
             self.step = self._before_epoch + done
+        self._agree()
         if self.asked or self._is_due():
             self._save(mode, done)
             self._stop_if_asked()
 
+    def _agree(self) -> None:
+        """What one process is asked for, and the clock of the first says, all do: a state is taken by all of them together."""
+        if sharding.processes() > 1:
+            says = sharding.from_all(2 * self.asked + self._is_due())
+            self.asked = any(word & 2 for word in says)
+            self._all_due = bool(says[0] & 1)
+
     def end_epoch(self, epoch: int, logs: dict[str, Any], last: bool) -> None:
         self.epoch, self.logs = epoch + 1, logs
+        self._agree()
         every = self.options.epochs
         if self.asked or self._is_due() or (every and (epoch + 1) % every == 0) or (last and not self.options.delete):
             self._save("train", 0)
         self._stop_if_asked()
 
     def _is_due(self) -> bool:
+        if self._all_due is not None:
+            due, self._all_due = self._all_due, None
+            return due
         steps, seconds = self.options.steps, self.options.seconds
         return (steps is not None and self.step - self._saved >= steps) or (seconds is not None and time.monotonic() - self._saved_at >= seconds)
 
@@ -293,7 +311,10 @@ class CheckpointedRun(Run):
             mode, batch = "train", None
         if mode == "train" and batch and not self.rewinds and not self.options.replay:
             return
+        self._saves += 1
         place = {"epoch": self.epoch, "mode": mode, "batch": batch, "step": self.step}
+        if sharding.processes() > 1:
+            place["save"] = self._saves
         logs = self.model._logs(self.runner) if mode == "train" and done and not tests else self.logs
         state = {
             "about": self.about,

@@ -22,6 +22,7 @@ ALLOWED = {  # file, or folder: why
     "core/symbolic.py": "methods by which libraries ask their arguments what they are",
     "core/variable.py": "methods by which libraries ask their arguments what they are",
     "datasets/official.py": "addresses of published data",
+    "distribution/places.py": "a message that says what to choose instead",
     "files/": "layouts and messages for files that other programs wrote",
     "layers/core/jax_layer.py": "a layer whose purpose is code of one library",
     "layers/core/tfsm_layer.py": "a layer whose purpose is code of one library",

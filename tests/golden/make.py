@@ -35,7 +35,13 @@ KINDS = [
     "optimizer_runs",
     "datasets",
 ]
-BY_THEMSELVES = ["features", "data_tools", "files", "networks"]  # each in a process of its own; their docstrings say what else they need
+BY_THEMSELVES = [
+    "features",
+    "data_tools",
+    "files",
+    "networks",
+    "distribution",
+]  # each in a process of its own; their docstrings say what else they need
 
 
 def main(kinds):

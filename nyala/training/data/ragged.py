@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nyala.core import config
+from nyala.core import config, sharding
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.masks import set_mask
 from nyala.engines import current
@@ -126,10 +126,11 @@ def _with_mask(padded: Padded) -> Any:
 
 
 def with_masks(step: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A step that gets masks set on its inputs where they are padded."""
+    """A step that gets masks set on its inputs where they are padded, and batches that are divided among devices."""
 
     @functools.wraps(step)
     def call(data: Any) -> Any:
-        return step(masked(data))
+        data = masked(data)
+        return step(data if sharding.current is None or current().abstract else sharding.divided(data))
 
     return call
