@@ -188,6 +188,12 @@ def test_exponents_are_found(script):
         assert measure.exponent(sizes, 3 * sizes**power) == pytest.approx(power)
 
 
+def test_distribution():
+    head, *rows = cells(run("distribution.py", "--quick", "--only", "mlp", "--ways", "alone", "2 devices", "2 processes"))
+    assert head == ["step, ms", "alone", "2 devices", "2 processes"] and [row[0] for row in rows] == ["mlp"]
+    assert rows[0][1].endswith("(1.00x)") and all(float(cell.split()[0]) > 0 for cell in rows[0][1:])
+
+
 def test_endurance():
     shown = run("endurance.py", "--quick").splitlines()
     assert shown[-1] == "memory is flat, compilations are bounded"

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,6 +84,9 @@ def test_a_run_of_two_goes_on_after_one_was_killed(tmp_path):
     for kill_at in ("9", "16"):
         first, second = run("interrupted", 2, tmp_path, NYALA_KILL_AT=kill_at)
         assert second[0] == -signal.SIGKILL and isinstance(first, tuple), (first, second)
+    of_second = sorted((tmp_path / "run" / "process-1").glob("checkpoint-*"))
+    shutil.rmtree(of_second[-1])  # as if it had died while it wrote: the first process is one ahead, and goes back
+    assert len(of_second) == 2
     first, second = run("interrupted", 2, tmp_path)
     whole = run("interrupted", 2, tmp_path / "whole")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["process-0", "process-1"]

@@ -58,11 +58,16 @@ def test_variables_lie_where_their_layout_says(mesh):
     np.testing.assert_array_equal(v.numpy(), np.arange(16.0).reshape(4, 4).T + 1)
 
     @nyala.jit
-    def double():
-        v.assign(v * 2)
+    def turn():
+        v.assign(nyala.ops.transpose(v))
 
-    double()
-    assert {shard.data.shape for shard in v.value.addressable_shards} == {(1, 4)}
+    @nyala.jit
+    def reset():
+        v.assign(nyala.ops.full((4, 4), 3.0))
+
+    for function in (turn, reset, turn):
+        function()
+        assert {shard.data.shape for shard in v.value.addressable_shards} == {(1, 4)}, function
 
 
 def test_the_numpy_engine_takes_over_what_is_divided(mesh):
