@@ -44,14 +44,15 @@ class Steps(Compiling):
 
         def loss_fn() -> tuple[Any, Any]:
             y_pred = self(x, training=True)
-            return self._scaled(self._loss_of(x, y, y_pred, sample_weight, training=True)), y_pred
+            loss = self._loss_of(x, y, y_pred, sample_weight, training=True)
+            return self._scaled(loss), (y_pred, loss)
 
         variables = self._structure().trainable
         differentiate: Any = value_and_grad(loss_fn, variables)
-        (_, y_pred), gradients = differentiate()
+        (_, (y_pred, loss)), gradients = differentiate()
         self._warn_unused(differentiate.unused)
         self.optimizer.apply(gradients, variables)
-        return self._track(x, y, y_pred, sample_weight)
+        return self._track(x, y, y_pred, sample_weight, loss)
 
     def _structure(self) -> _Structure:
         """What a step asks of the model's structure: within one fit it is found once, when all is built."""
@@ -97,26 +98,26 @@ class Steps(Compiling):
     def _measure(self, data: Any) -> dict[str, Any] | None:
         x, y, sample_weight = unpack_x_y_sample_weight(data)
         y_pred = self(x, training=False)
-        self._loss_of(x, y, y_pred, sample_weight, training=False)
-        return self._track(x, y, y_pred, sample_weight)
+        loss = self._loss_of(x, y, y_pred, sample_weight, training=False)
+        return self._track(x, y, y_pred, sample_weight, loss)
 
     def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
-        """The result of compute_loss, noted for the logs: a compute_loss of the user's may add to that of this class, or never call it."""
-        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
-        if type(self).compute_loss is not Steps.compute_loss:
-            self._step_loss.assign(engine.stop_gradient(convert(loss)))
-        return loss
+        """The result of compute_loss; where that is not the user's, nobody looks at the loss of the step, and it is not kept in a variable."""
+        if type(self).compute_loss is Steps.compute_loss:
+            return self._total_loss(y, y_pred, sample_weight)
+        return convert(self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training))
 
-    def _track(self, x: Any, y: Any, y_pred: Any, sample_weight: Any) -> dict[str, Any] | None:
+    def _track(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, loss: Any) -> dict[str, Any] | None:
         """Count the loss and the metrics of a batch."""
-        self._track_loss(x)
+        self._track_loss(x, loss)
         if type(self).compute_metrics is Steps.compute_metrics:
             self._objectives.update(y, y_pred, sample_weight)
             return None
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
-    def _track_loss(self, x: Any) -> None:
-        self._objectives.loss_tracker.update_state(self._step_loss.value, sample_weight=_batch_size(x))
+    def _track_loss(self, x: Any, loss: Any = None) -> None:
+        """Count the loss of a batch: that of the last compute_loss unless it is given."""
+        self._objectives.loss_tracker.update_state(self._step_loss.value if loss is None else loss, sample_weight=_batch_size(x))
 
     def predict_step(self, data: Any) -> Any:
         """One batch of predict; returns predictions."""
@@ -137,6 +138,12 @@ class Steps(Compiling):
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True) -> Any:
         """The scalar that training makes small: the compiled losses, those of regularizers and those added in layers."""
+        total = self._total_loss(y, y_pred, sample_weight)
+        self._step_loss.assign(engine.stop_gradient(total))
+        self._loss_computed = True
+        return total
+
+    def _total_loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Any:
         objectives = self._objectives
         if not objectives.ready:
             objectives.build(self, y, y_pred)
@@ -152,8 +159,6 @@ class Steps(Compiling):
                 why="without a loss there are no gradients",
                 fix="pass loss= to compile, call add_loss in a layer, or override train_step",
             )
-        self._step_loss.assign(engine.stop_gradient(total))
-        self._loss_computed = True
         return total
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
