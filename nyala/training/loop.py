@@ -53,6 +53,30 @@ def padded(array: np.ndarray, rows: int) -> np.ndarray:
     return result
 
 
+def distinct(parts: Any, shared: bool = True) -> tuple[list[Any], Any]:
+    """The arrays of a batch, those that share their memory once if that is wanted, and the parts with the number of an array in the place of each.
+
+    >>> x = np.zeros(3)
+    >>> arrays, numbers = distinct((x, {"a": x[:], "b": None}, np.zeros(3)))
+    >>> len(arrays), numbers
+    (2, (0, {'a': 0, 'b': None}, 1))
+    """
+    arrays: list[Any] = []
+    known: dict[Any, int] = {}
+
+    def number(leaf: Any) -> int | None:
+        if leaf is None:
+            return None
+        place = leaf.__array_interface__ if isinstance(leaf, np.ndarray) else None
+        key = (id(leaf) if place is None else (place["data"][0], leaf.shape, leaf.strides, leaf.dtype)) if shared else len(arrays)
+        if key not in known:
+            known[key] = len(arrays)
+            arrays.append(leaf)
+        return known[key]
+
+    return arrays, tree.map_structure(number, parts)
+
+
 def specs_of(batch: Any) -> Any:
     """A batch of tensors or arrays as Specs of the engine in force."""
     return tree.map_structure(lambda leaf: None if leaf is None else Spec(tuple(leaf.shape), engine.canonical_dtype(_dtype(leaf))), batch)
@@ -233,12 +257,14 @@ class Runner:
 
     # Arrays on the device -------------------------------------------------------------------------------------------------------------
 
-    def _place(self, data: ArrayData) -> Any:
-        """The arrays on the device, put there once per engine."""
+    def _place(self, data: ArrayData) -> tuple[list[Any], Any]:
+        """The arrays on the device, put there once per engine, and which of them the parts of a batch are taken from. Data that are their own
+        targets are one array: their rows are taken once."""
         if self._placed_for is not current():
             rows = _rows_for(data)
             put = engine.asarray if sharding.current is None else sharding.everywhere
-            self._placed = tree.map_structure(lambda leaf: None if leaf is None else put(padded(leaf[:], rows)), data.parts)
+            arrays, numbers = distinct(data.parts, current().compiles)  # a recording of a step would take one tensor in two places for one argument
+            self._placed = [put(padded(array[:], rows)) for array in arrays], numbers
             self._placed_for = current()
         return self._placed
 
@@ -246,11 +272,11 @@ class Runner:
         self, data: ArrayData, each: int | None, before: Callable[[int], Any], room: Callable[[int], int] | None, done: int
     ) -> Iterator[tuple[int, int]]:
         size = data.batch_size
-        placed = self._place(data)
+        placed, numbers = self._place(data)
         shuffled = data.shuffle
         put = engine.asarray if sharding.current is None else sharding.everywhere
         order = put(padded(data.order(), _rows_for(data))) if shuffled else None
-        key = (self.kind, size, shuffled, signature(placed))
+        key = (self.kind, size, shuffled, signature(placed), tuple(tree.flatten_with_path(numbers)))
         full = min(data.steps, data.rows // size)
         while done < full:
             count = min(each or self._steps_per_dispatch(key), full - done)
@@ -259,7 +285,7 @@ class Runner:
             count = sharding.agreed(count)
             before(done)
             began = time.perf_counter()
-            fresh = self._dispatch(key, placed, order, done, count, size)
+            fresh = self._dispatch(key, placed, numbers, order, done, count, size)
             if not each and not fresh:
                 self.programs.seconds[key] = (time.perf_counter() - began) / count
             data.step = done + count
@@ -268,7 +294,7 @@ class Runner:
         rest = data.rows - full * size
         if done < data.steps and rest:
             before(done)
-            self._dispatch((*key, rest), placed, order, 0, 1, rest, full * size)
+            self._dispatch((*key, rest), placed, numbers, order, 0, 1, rest, full * size)
             data.step = done + 1
             yield done, done + 1
         data.end_epoch()
@@ -277,7 +303,7 @@ class Runner:
         seconds = self.programs.seconds.get(key)
         return 1 if seconds is None else max(1, min(int(DISPATCH_SECONDS / max(seconds, 1e-7)), 100_000))
 
-    def _dispatch(self, key: tuple, placed: Any, order: Any, start: int, count: int, size: int, offset: int = 0) -> bool:
+    def _dispatch(self, key: tuple, placed: list[Any], numbers: Any, order: Any, start: int, count: int, size: int, offset: int = 0) -> bool:
         """Run `count` steps on consecutive batches of `size` rows, the first at row offset + start * size. True if it was compiled for this."""
         here = current()
         step = self.step if here.compiles else self._recorded
@@ -285,7 +311,8 @@ class Runner:
         def steps(placed: Any, order: Any, start: Any, count: Any, offset: Any) -> Any:
             def one(i: Any) -> Any:
                 row = offset + i * size if isinstance(i, int) else engine.add(offset, engine.multiply(i, size))
-                return step(rows_at(placed, order, row, size))
+                rows = rows_at(placed, order, row, size)
+                return step(tree.map_structure(lambda number: None if number is None else rows[number], numbers))
 
             return repeat(one, start, count)
 

@@ -369,6 +369,47 @@ def test_fit_goes_on_where_it_stopped(each_engine):
     assert len(model.history.history["loss"]) == 1
 
 
+@pytest.mark.parametrize("form", ["the same", "a view", "a copy", "float64", "split"])
+def test_data_that_are_their_own_targets(form, each_engine, monkeypatch):
+    x = numbers(23, 4)
+    placed = []
+    place = loop.distinct
+    monkeypatch.setattr(loop, "distinct", lambda *given: placed.append(place(*given)) or placed[-1])
+
+    def fit(target, **kwargs):
+        nyala.utils.set_random_seed(6)
+        model = nyala.Sequential([nyala.Input((4,)), layers.Dense(3, "tanh"), layers.Dense(4)])
+        model.compile("sgd", "mse", metrics=["mae"])
+        return model.fit(x, target, batch_size=5, epochs=2, verbose=0, **kwargs).history
+
+    expected = fit(x.copy(), **({"validation_split": 0.25} if form == "split" else {}))
+    placed.clear()
+    if form == "float64":
+        x = x.astype("float64")
+    target = {"a view": x[:], "a copy": x.copy()}.get(form, x)
+    found = fit(target, **({"validation_split": 0.25} if form == "split" else {}))
+    assert found == expected
+    arrays = {len(arrays) for arrays, _ in placed}
+    assert arrays == ({2} if form == "a copy" or not nyala.engines.current().compiles else {1})
+    x[10:] += 1  # the memory of the caller is not what is trained on
+    assert fit(target if target is x else x) != expected
+
+
+def test_targets_that_differ_late_are_seen(each_engine):
+    x = numbers(40, 4)
+    other = x.copy()
+    other[20:] += 1.0  # the first batches are equal: a recording of steps whose data were their own targets must not be used here
+    model = nyala.Sequential([nyala.Input((4,)), layers.Dense(4)])
+    model.compile("sgd", "mse")
+    fit = lambda target, **kwargs: model.fit(x, target, batch_size=2, shuffle=False, verbose=0, **kwargs).history["loss"]  # noqa: E731
+    fit(x, epochs=12)
+    weights = model.get_weights()
+    (found,) = fit(other)
+    model.set_weights(weights)
+    model.run_eagerly = True
+    np.testing.assert_allclose(found, fit(other)[0], rtol=1e-5)
+
+
 def test_targets_of_several_outputs_in_every_form(eager):
     second = np.eye(2, dtype="float32")[IDS % 2]
     losses = []

@@ -59,7 +59,9 @@ def as_parts(x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any
     Padded places of ragged targets and the classes of class_weight go into the weights.
     here: an engine whose tensors stay what they are, where these parts are a batch."""
     of_x, of_y = samples_in(x), samples_in(y)
-    x, y = as_arrays(x, "x", of_y, here), as_arrays(y, "y", of_x, here)
+    own_target = y is x and isinstance(x, np.ndarray)
+    x = as_arrays(x, "x", of_y, here)
+    y = x if own_target else as_arrays(y, "y", of_x, here)
     sample_weight = as_arrays(sample_weight, "sample_weight", of_x, here)
     y, sample_weight = weights_for_padding(y, sample_weight)
     if class_weight:
