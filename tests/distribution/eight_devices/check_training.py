@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trainings on eight devices: the numbers are Keras's, and those of one device, and the work is really divided."""
 
+import pathlib
 import re
 import warnings
 
@@ -256,3 +257,23 @@ def test_layouts_of_what_layers_return():
     assert model.predict(x).shape == (16, 8)
     with pytest.raises(ShapeError, match=r"sequential\w*/wide/output needs a layout of 3 axes"):
         nyala.Sequential([nyala.Input((3, 10)), layers.Dense(16, name="wide")])(np.zeros((2, 3, 10), "float32"))
+
+
+def test_the_page_runs():
+    page = (pathlib.Path(nyala.__file__).parents[1] / "docs" / "distribution.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert len(blocks) == 3
+    space = {}
+    for block in blocks[:2]:  # the third one is for several processes
+        exec(block, space)
+    model = nyala.Sequential(
+        [
+            layers.Embedding(20, 8, name="embedding"),
+            layers.Dense(16, name="up"),
+            layers.Dense(8, name="down"),
+        ]
+    )
+    model.compile("adam", "mse")
+    x = RANDOM.integers(0, 20, (16, 5))
+    model.fit(x, RANDOM.normal(size=(16, 5, 8)).astype("float32"), batch_size=8, verbose=0)
+    assert [v.layout.axes for v in model.weights] == [(None, "model"), (None, "model"), ("model",), ("model", None), (None,)]
