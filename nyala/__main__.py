@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if not given[0].startswith("-") and given[0] not in commands:
         parser.error(f"there is no command {given[0]!r}{suggestion(given[0], list(commands))}")
+    if given[0] == "run" and given[1:2] not in (["-h"], ["--help"]):  # what follows is for the program
+        return run_program(given[1:], commands["run"])
     options = parser.parse_args(given)
     try:
         return options.run(options, commands[options.command])
@@ -117,7 +119,17 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     convert.add_argument("target", metavar="OUT", help="where to write it")
     convert.add_argument("--force", action="store_true", help="replace OUT if it exists")
     convert.set_defaults(run=run_convert)
-    return parser, {"demo": demo, "info": info, "inspect": inspect, "convert": convert}
+
+    run = subparsers.add_parser(
+        "run",
+        help="run a program that was written for Keras or tf.keras",
+        usage="nyala run [-h] (PROGRAM | -m MODULE) [ARGUMENT ...]",
+        description="Run a Python program, in which `import keras` and `import tensorflow.keras` mean Nyala: programs of Keras 1, 2, 3 and of\n"
+        "tf.keras, unchanged. Everything behind the name is for the program. Errors and the exit status are those of Python.",
+        epilog="examples:\n  nyala run train.py --epochs 3\n  nyala run -m project.train",
+    )
+    run.set_defaults(run=run_program)
+    return parser, {"demo": demo, "info": info, "inspect": inspect, "convert": convert, "run": run}
 
 
 def run_demo(options: argparse.Namespace, parser: Parser) -> int:
@@ -219,6 +231,35 @@ def run_convert(options: argparse.Namespace, parser: Parser) -> int:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
     print(f"{options.target}: {count:,} parameters")
+    return 0
+
+
+def run_program(arguments: Sequence[str], parser: Parser) -> int:
+    """`nyala run`: install the views of old, and run a program as Python does."""
+    import runpy
+
+    is_module, given = list(arguments[:1]) == ["-m"], list(arguments)
+    given = given[1:] if is_module else given
+    if not given or given[0].startswith("-"):
+        parser.error("name a program, or -m and a module" if not given else f"there is no option {given[0]!r}")
+    if not is_module and not Path(given[0]).exists():
+        parser.error(f"can't open file {given[0]!r}: no such file")
+    from nyala.legacy import install
+
+    install()
+    sys.argv[:] = given
+    sys.path[:1] = [str(Path.cwd()) if is_module else str(Path(given[0]).resolve().parent)]
+    try:
+        if is_module:
+            runpy.run_module(given[0], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(given[0], run_name="__main__")
+    except Exception as error:  # shown as Python shows it: without what lies between it and the program
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename in (__file__, runpy.__file__, "<frozen runpy>"):
+            trace = trace.tb_next
+        sys.excepthook(type(error), error.with_traceback(trace), trace)
+        return 1
     return 0
 
 

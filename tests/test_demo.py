@@ -91,7 +91,7 @@ def test_version(capsys):
     ("arguments", "message"),
     [
         (["dmeo"], "nyala: there is no command 'dmeo'; did you mean 'demo'?"),
-        (["train"], "nyala: there is no command 'train'; the commands are demo, info, inspect, convert"),
+        (["train"], "nyala: there is no command 'train'; the commands are demo, info, inspect, convert, run"),
         (["demo", "--epochs", "0"], "nyala demo: argument --epochs: needs a whole number of at least 1, got '0'"),
         (["demo", "--epochs", "many"], "nyala demo: argument --epochs: needs a whole number of at least 1, got 'many'"),
         (["demo", "--seed", "-1"], "nyala demo: argument --seed: needs a whole number from 0 to 4294967295, got '-1'"),

@@ -104,7 +104,7 @@ class ModelCheckpoint(Callback):
             self.weights = self.model.get_weights()
             return
         try:
-            path = os.fspath(self.filepath).format(epoch=epoch + 1, **logs)
+            path = os.fspath(self.filepath).format_map(type(logs)({**logs, "epoch": epoch + 1}))
         except KeyError as error:
             raise ArgumentError("ModelCheckpoint(filepath)", need=f"names among {['epoch', *logs]}", got=f"{self.filepath!r}") from error
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -134,6 +134,12 @@ def _matches(path: pathlib.Path, wanted: str | None, algorithm: str) -> bool:
         return hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False)).hexdigest() == wanted
 
 
+def validate_file(fpath: Any, file_hash: str, algorithm: str = "auto", chunk_size: int = 65535) -> bool:
+    """Whether a file has a hash: 64 hexadecimal digits of SHA-256, or 32 of MD5. chunk_size is not used."""
+    wanted, found = _hash_of(file_hash, algorithm if algorithm in HASHES.values() else "auto")
+    return _matches(pathlib.Path(fpath), wanted, found)
+
+
 @contextlib.contextmanager
 def _locked(path: pathlib.Path) -> Iterator[None]:
     """Wait until no other process or thread holds this lock; the system takes it back when a process dies."""

@@ -183,3 +183,104 @@ LOSSES = {
 LOSS_CLASSES = {"CosineProximity": "CosineSimilarity", "KLDivergence": "KLDivergence", "Logcosh": "LogCosh"}
 REDUCTIONS = {"auto": "sum_over_batch_size"}
 METRICS_1 = ("matthews_correlation", "precision", "recall", "fbeta_score", "fmeasure", "f1score", "fscore")  # of one batch: no metric of today
+
+# Programs -------------------------------------------------------------------------------------------------------------------------
+
+# Names of layers that count rows and columns one by one, as Keras 1 did, where they are followed by numbers.
+NAMES_1 = frozenset({
+    "AtrousConv2D", "AtrousConvolution2D", "Convolution2D", "Convolution3D", "Deconv2D", "Deconvolution2D", "Deconvolution3D",
+    "SeparableConvolution2D",
+})  # fmt: skip
+
+_AFTER_FILTERS = (
+    "init", "activation", "weights", "border_mode", "subsample", "dim_ordering", "W_regularizer", "b_regularizer", "activity_regularizer",
+    "W_constraint", "b_constraint", "bias",
+)  # fmt: skip
+_RECURRENT_PLACES = ("output_dim", "init", "inner_init")
+_POOL_PLACES = ("pool_size", "strides", "border_mode", "dim_ordering")
+
+# Arguments of Keras 1 by their places.
+PLACES_1: dict[str, tuple[str, ...]] = {
+    "AtrousConv2D": ("nb_filter", "nb_row", "nb_col", *_AFTER_FILTERS[:5], "atrous_rate", *_AFTER_FILTERS[5:]),
+    "AtrousConvolution2D": ("nb_filter", "nb_row", "nb_col", *_AFTER_FILTERS[:5], "atrous_rate", *_AFTER_FILTERS[5:]),
+    "AtrousConvolution1D": ("nb_filter", "filter_length", "init", "activation", "weights", "border_mode", "subsample_length", "atrous_rate"),
+    "AveragePooling1D": ("pool_length", "stride", "border_mode"),
+    "AveragePooling2D": _POOL_PLACES,
+    "AveragePooling3D": _POOL_PLACES,
+    "BatchNormalization": ("epsilon", "mode", "axis", "momentum", "weights", "beta_init", "gamma_init", "gamma_regularizer", "beta_regularizer"),
+    "Conv1D": ("nb_filter", "filter_length", "init", "activation", "weights", "border_mode", "subsample_length", *_AFTER_FILTERS[6:]),
+    "Conv2D": ("nb_filter", "nb_row", "nb_col", *_AFTER_FILTERS),
+    "Conv2DTranspose": ("nb_filter", "nb_row", "nb_col", "output_shape", *_AFTER_FILTERS),
+    "Conv3D": ("nb_filter", "kernel_dim1", "kernel_dim2", "kernel_dim3", *_AFTER_FILTERS),
+    "ConvLSTM2D": ("nb_filter", "nb_row", "nb_col", "init", "inner_init", "forget_bias_init", "activation", "inner_activation"),
+    "Cropping2D": ("cropping", "dim_ordering"),
+    "Cropping3D": ("cropping", "dim_ordering"),
+    "Dense": ("output_dim", "init", "activation", "weights", *_AFTER_FILTERS[6:], "input_dim"),
+    "Dropout": ("p", "noise_shape", "seed"),
+    "Embedding": ("input_dim", "output_dim", "init", "input_length", "W_regularizer", "activity_regularizer", "W_constraint", "mask_zero", "weights"),
+    "GRU": (*_RECURRENT_PLACES, "activation", "inner_activation"),
+    "GaussianDropout": ("p",),
+    "GaussianNoise": ("sigma",),
+    "LSTM": (*_RECURRENT_PLACES, "forget_bias_init", "activation", "inner_activation"),
+    "LocallyConnected1D": ("nb_filter", "filter_length", "init", "activation", "weights", "border_mode", "subsample_length", *_AFTER_FILTERS[6:]),
+    "LocallyConnected2D": ("nb_filter", "nb_row", "nb_col", *_AFTER_FILTERS),
+    "MaxPooling1D": ("pool_length", "stride", "border_mode"),
+    "MaxPooling2D": _POOL_PLACES,
+    "MaxPooling3D": _POOL_PLACES,
+    "PReLU": ("init", "weights", "shared_axes"),
+    "SeparableConv2D": ("nb_filter", "nb_row", "nb_col", *_AFTER_FILTERS[:5], "depth_multiplier", "dim_ordering"),
+    "SimpleRNN": (*_RECURRENT_PLACES, "activation"),
+    "SpatialDropout1D": ("p",),
+    "SpatialDropout2D": ("p", "dim_ordering"),
+    "SpatialDropout3D": ("p", "dim_ordering"),
+    "TimeDistributedDense": ("output_dim", "init", "activation", "weights", *_AFTER_FILTERS[6:], "input_dim", "input_length"),
+    "UpSampling1D": ("length",),
+    "UpSampling2D": ("size", "dim_ordering"),
+    "UpSampling3D": ("size", "dim_ordering"),
+    "ZeroPadding2D": ("padding", "dim_ordering"),
+    "ZeroPadding3D": ("padding", "dim_ordering"),
+}
+# More words that only Keras 1 had.
+ONLY_1: dict[str, frozenset[str]] = {
+    "BatchNormalization": frozenset({"mode"}),
+    "ConvLSTM2D": frozenset({"forget_bias_init"}),
+    "Embedding": frozenset({"dropout"}),
+    "GRU": frozenset({"consume_less"}),
+    "LSTM": frozenset({"consume_less", "forget_bias_init"}),
+    "SimpleRNN": frozenset({"consume_less"}),
+}
+# Words of old for arguments that are the same in Keras 1, 2 and tf.keras: they say nothing about the generation.
+SAME_MEANING: dict[str, dict[str, str]] = {"LeakyReLU": {"alpha": "negative_slope"}}
+HARD_SIGMOID_1 = ("ConvLSTM2D", "GRU", "LSTM")  # the default of their inner_activation
+INITIALIZERS_OF_1: dict[str, dict[str, Any]] = {
+    kind: {"recurrent_initializer": _config("Orthogonal", gain=1.1)} for kind in ("ConvLSTM2D", "GRU", "LSTM", "SimpleRNN")
+}
+# Arguments that said how to compute, of layers that do not know them today.
+SAID_HOW = frozenset({
+    "cache_enabled", "dynamic", "fused", "implementation", "input_dtype", "ragged", "time_major", "virtual_batch_size", "adjustment",
+    "experimental_autocast", "zero_output_for_mask",
+})  # fmt: skip
+# Attributes of layers.
+ATTRIBUTES = {
+    "W": "kernel", "U": "recurrent_kernel", "b": "bias", "nb_filter": "filters", "border_mode": "padding", "subsample": "strides",
+    "output_dim": "units", "p": "rate", "sigma": "stddev", "running_mean": "moving_mean", "running_std": "moving_variance",
+    "init": "kernel_initializer",
+    "inner_init": "recurrent_initializer", "inner_activation": "recurrent_activation", "pool_length": "pool_size", "_inbound_nodes": "inbound_nodes",
+}  # fmt: skip
+
+FIT_ARGUMENTS = {
+    "nb_epoch": "epochs",
+    "X": "x",
+    "Y": "y",
+    "nb_worker": "workers",
+    "pickle_safe": "use_multiprocessing",
+    "max_q_size": "max_queue_size",
+}
+FIT_HARMLESS = frozenset({"show_accuracy", "class_mode", "reset_metrics"})
+COMPILE_HARMLESS = frozenset({
+    "class_mode", "theano_mode", "sample_weight_mode", "target_tensors", "experimental_run_tf_function", "distribute", "cloning", "options",
+    "run_metadata", "feed_dict", "fetches",
+})  # fmt: skip
+WEIGHT_HARMLESS = frozenset({"collections", "experimental_autocast", "getter", "partitioner", "synchronization", "use_resource"})
+GENERATOR_WORDS_1 = frozenset({"samples_per_epoch", "nb_epoch", "nb_val_samples", "val_samples", "max_q_size", "nb_worker", "pickle_safe"})
+LOGS = {"acc": "accuracy", "accuracy": "acc", "lr": "learning_rate", "learning_rate": "lr"}

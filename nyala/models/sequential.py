@@ -7,10 +7,13 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
-from nyala.core import names
+from nyala.core import dtypes, names
 from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
+from nyala.core.masks import carry_mask
+from nyala.core.op import convert
 from nyala.core.symbolic import Symbolic
+from nyala.engines import current
 from nyala.layers.core.input_layer import Input, InputLayer
 from nyala.layers.layer import Layer, is_shape, shapes_of
 from nyala.layers.preprocessing.host import HostLayer, as_array
@@ -170,6 +173,8 @@ class Sequential(Model):
             args = (self._encoded(args[0]), *args[1:])
         if args and isinstance(args[0], (list, tuple)) and len(args[0]) == 1 and hasattr(args[0][0], "shape"):
             args = (args[0][0], *args[1:])
+        if args and self._tensors and hasattr(args[0], "shape"):
+            args = (_as_declared(args[0], self._tensors[0].dtype), *args[1:])
         return super()._run(args, kwargs)
 
     def _build_for(self, args: tuple, kwargs: dict) -> None:
@@ -255,6 +260,15 @@ class Sequential(Model):
 def _input_dtype(layer: Layer) -> str:
     """Dtype of the input that a first layer wants: integers for those that look things up."""
     return "int32" if type(layer).__name__ in ("Embedding",) else layer.compute_dtype
+
+
+def _as_declared(value: Any, declared: str) -> Any:
+    """A tensor in the dtype of the Input: bools and integers become floats where it says so. Layers cast floats to the dtype they compute in."""
+    value, engine = convert(value), current()
+    dtype, target = engine.dtype(value), engine.canonical_dtype(declared)
+    if declared == "string" or dtype == target or (dtypes.is_float(dtype) and dtypes.is_float(target)):
+        return value
+    return carry_mask(value, engine.cast(value, target))
 
 
 def _single(outputs: Any, layer: Layer, name: str) -> Symbolic:

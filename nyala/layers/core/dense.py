@@ -106,5 +106,5 @@ class Dense(Quantizable):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         if self.activity_regularizer is None:
-            del config["activity_regularizer"]
+            config.pop("activity_regularizer", None)
         return config
