@@ -12,8 +12,8 @@ __version__ = "0.1.0"
 
 _PACKAGES = (
     "activations", "applications", "backend", "callbacks", "config", "constraints", "datasets", "distillation", "distribution", "dtype_policies",
-    "export", "initializers", "layers", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing", "quantizers",
-    "random", "regularizers", "saving", "testing", "tree", "utils", "visualization", "wrappers",
+    "export", "initializers", "layers", "legacy", "losses", "metrics", "mixed_precision", "models", "ops", "optimizers", "preprocessing",
+    "quantizers", "random", "regularizers", "saving", "testing", "tree", "utils", "visualization", "wrappers",
 )  # fmt: skip
 _NAMES = {
     "DTypePolicy": "nyala.dtype_policies:",
