@@ -164,8 +164,11 @@ def install() -> None:
 
     Raises: StateError if another Keras is imported already.
 
-    >>> "keras" in sys.modules or installed() or install() or uninstall() or not installed()  # a Keras that is imported already is refused
-    True
+    >>> if "keras" not in sys.modules:  # else it is refused
+    ...     install()
+    ...     uninstall()
+    >>> installed()
+    False
     """
     global _finder
     if installed():
