@@ -10,7 +10,7 @@ from nyala.core import seeds, sharding
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
 from nyala.distribution.mesh import TensorLayout
 from nyala.distribution.strategies import Distribution
-from nyala.engines import real_engine
+from nyala.engines import current, real_engine
 from nyala.engines.protocol import Tensor
 
 KINDS = ("cpu", "gpu", "tpu")
@@ -69,6 +69,8 @@ def distribute_tensor(tensor: Any, layout: TensorLayout) -> Tensor:
     if not isinstance(layout, TensorLayout) or layout.device_mesh is None:
         raise ArgumentTypeError("distribute_tensor(layout)", need="a TensorLayout with a device mesh", got=repr(layout))
     _require_shards("distribute_tensor")
+    if current().abstract:
+        return tensor  # shapes lie nowhere
     tensor = tensor if here.is_tensor(tensor) else here.asarray(tensor)
     sharding.check(tuple(tensor.shape), layout, "distribute_tensor")
     return here.laid_out(tensor, layout)

@@ -20,7 +20,7 @@ __getattr__, __dir__, __all__ = lazy(
         "installed": "nyala.legacy.imports:",
         "modernize": "nyala.legacy.graphs:",
         "modernize_training": "nyala.legacy.training:",
-        "saving": "nyala.legacy.saving",
+        "saving": "nyala.utils.legacy",
         "uninstall": "nyala.legacy.imports:",
     },
 )

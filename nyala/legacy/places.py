@@ -197,7 +197,7 @@ PLACES: dict[str, tuple[Source, ...]] = {
     "legacy.interfaces": ("nyala.legacy.interfaces",),
     "legacy.layers": _LAYERS,
     "legacy.models": _MODELS_MODULE,
-    "legacy.saving": ("nyala.legacy.saving",),
+    "legacy.saving": ("nyala.utils.legacy",),
     "losses": _LOSSES,
     "metrics": _METRICS,
     "mixed_precision": ({"global_policy": "nyala.mixed_precision:"}, "nyala.mixed_precision"),

@@ -42,6 +42,18 @@ def test_tensors_are_divided(mesh, axes):
     np.testing.assert_array_equal(inside, array * 2)
 
 
+def test_layers_of_ones_own_divide_what_they_return(mesh):
+    class Divide(nyala.layers.Layer):
+        def call(self, x):
+            return distribute_tensor(x * 2, TensorLayout(["data", None], mesh))
+
+    inputs = nyala.Input((3,))
+    model = nyala.Model(inputs, Divide()(inputs))
+    x = np.random.default_rng(2).normal(size=(8, 3)).astype("float32")
+    np.testing.assert_array_equal(model.predict(x), x * 2)
+    assert {shard.data.shape for shard in model(x).addressable_shards} == {(4, 3)}
+
+
 def test_tensors_that_cannot_be_divided(mesh):
     with pytest.raises(ShapeError, match=r"distribute_tensor needs a size that is a multiple of 4 in axis 1.*got shape \(8, 6\)"):
         distribute_tensor(np.zeros((8, 6)), TensorLayout(["data", "model"], mesh))
