@@ -8,6 +8,7 @@ Start at main.
 import argparse
 import difflib
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -246,6 +247,8 @@ def run_program(arguments: Sequence[str], parser: Parser) -> int:
         parser.error(f"can't open file {given[0]!r}: no such file")
     from nyala.legacy import install
 
+    if not is_module:
+        choose_engine(Path(given[0]))
     install()
     sys.argv[:] = given
     sys.path[:1] = [str(Path.cwd()) if is_module else str(Path(given[0]).resolve().parent)]
@@ -261,6 +264,21 @@ def run_program(arguments: Sequence[str], parser: Parser) -> int:
         sys.excepthook(type(error), error.with_traceback(trace), trace)
         return 1
     return 0
+
+
+def choose_engine(program: Path) -> None:
+    """The engine 'tensorflow' for a program that computes with TensorFlow's own functions, if it is installed and nothing else was asked for."""
+    from nyala import engines
+    from nyala.legacy import programs
+
+    found = programs.first_call(program.read_bytes())
+    if found is None or engines.configured() is not None or not programs.is_installed():
+        return
+    os.environ["NYALA_BACKEND"] = "tensorflow"  # loaded when it is needed, behind the views, and in processes that the program starts
+    print(
+        f"nyala run: the engine is 'tensorflow', since {program.name} uses {found[0]} (line {found[1]}); NYALA_BACKEND chooses another",
+        file=sys.stderr,
+    )
 
 
 def positive(text: str) -> int:

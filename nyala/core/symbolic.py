@@ -302,10 +302,11 @@ def infer_symbolic(function: Callable, *args: Any, **kwargs: Any) -> Any:
 
     to_symbolic = lambda leaf: Symbolic(leaf.shape, leaf.dtype) if isinstance(leaf, Spec) else leaf  # noqa: E731
     specs = tree.map_structure(to_spec, [list(args), kwargs])
-    with Scope():  # what is assigned meanwhile is dropped
+    with Scope() as inside:  # what is assigned meanwhile is dropped
         try:
             result = infer(function, *specs[0], **specs[1])
         except (TypeError, AttributeError) as error:
+            inside.values.clear()
             try:
                 result = _infer_by_engine(function, specs)
             except Exception:  # the first error says more about the code of the user

@@ -70,7 +70,10 @@ class Program:
         finally:
             caller.program = None
         for variable, value in zip(self.written, values, strict=True):
-            variable._stored, variable._owner = value, self.engine
+            if variable._lent is None:
+                variable._stored, variable._owner = value, self.engine
+            else:
+                variable.store(value)
         return outputs
 
     def _lay_out(self) -> None:
@@ -108,6 +111,7 @@ def discover(function: Callable, *specs: Any) -> tuple[list[Variable], list[Vari
                 raise
             inside.read.clear()
             inside.touched.clear()
+            inside.values.clear()
             try:
                 result = real.eval_shape(function, *specs)
             except Exception as second:  # the engine stumbles, too; the first error is about the code of the user

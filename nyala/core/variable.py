@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,9 @@ class Variable:
     """
 
     __array_priority__ = 1000  # NumPy leaves `array + variable` to us
+    _should_act_as_resource_variable = True  # TensorFlow's tapes ask for its `handle`
+    _lent: Any = None  # the place of the value in graphs of the engine's library, while it has one: it is not in `_stored` then
+    _place: Any = None  # the same, while another engine has the value
     of_windows = False  # whether this is the kernel of a convolution, whose memory the engine may put in the order of its choice
 
     def __init__(
@@ -203,6 +207,9 @@ class Variable:
             for inside in state.scopes:
                 inside.read[id(self)] = self
             return here.placeholder(self, state.autocast if casts else self._dtype)  # type: ignore[attr-defined]
+        if here.lends:
+            self._lend_to_graphs(here)
+            here.seen(self)
         value = self._uncast()
         return here.cast(value, state.autocast) if casts else value
 
@@ -228,10 +235,24 @@ class Variable:
     def stored(self) -> Tensor:
         """The value outside of all scopes, moved to the current engine."""
         here = real_engine()
+        if here.lends:
+            self._lend_to_graphs(here)
+        return self._moved_to(here)
+
+    def _moved_to(self, here: Engine) -> Tensor:
         if self._owner is here:
             return self._stored
-        value = self._placed(here)
-        if not state.scopes:  # inside a trace the result may live only as long as the trace
+        if self._lent is not None:
+            if here.lends:
+                return self._lent.read()
+            if not self._lent.ours:
+                return here.asarray(self._lent.numpy(), self._dtype)
+            self._take_back()
+        elif here.lends and self._place is not None:
+            return self._give_back().read()
+        with here.outside_graphs():
+            value = self._placed(here)
+        if here.lends or not state.scopes:  # inside a trace of another engine the result may live only as long as the trace
             self._stored, self._owner = value, here
         return value
 
@@ -244,7 +265,44 @@ class Variable:
     def store(self, value: Tensor) -> None:
         """Set the value outside of all scopes, a tensor of the current engine of the right shape and dtype, unchecked."""
         owner = real_engine()
+        if owner.lends:
+            self._lend_to_graphs(owner)
+        if self._lent is not None:
+            if owner.lends or not self._lent.ours:
+                self._lent.write(value if owner.lends else owner.to_numpy(value))
+                return
+            self._take_back()
         self._stored, self._owner = self.arranged(value, owner), owner
+
+    def _lend_to_graphs(self, here: Engine) -> None:
+        """In a graph that is none of ours: move the value to where such graphs read it when they run."""
+        if self._lent is not None or state.scopes or not here.in_graph():
+            return
+        if self._place is not None:
+            self._give_back()
+            return
+        self._lent = here.lend(self._stored if self._owner is here else self._host(), self.name)
+        self._stored = self._owner = None
+
+    def _take_back(self) -> None:
+        """To another engine; graphs that hold the place cannot go on until the value is given back."""
+        place, self._lent = self._lent, None
+        self._stored, self._owner, self._place = place.empty(), None, place
+
+    def _give_back(self) -> Any:
+        """To the place where graphs look for it."""
+        place, self._place = self._place, None
+        place.fill(self._host())
+        self._stored, self._owner, self._lent = None, None, place
+        return place
+
+    @property
+    def handle(self) -> Tensor:
+        """What a tf.GradientTape knows the variable by, on the engine 'tensorflow'."""
+        value = self._scoped()
+        if value is not None:
+            return value
+        return self._moved_to(real_engine()) if self._lent is None else self._lent.handle
 
     def arranged(self, value: Tensor, engine: Engine) -> Tensor:
         """The value as it lies over several devices, and as the engine likes it to lie in memory."""
@@ -253,6 +311,8 @@ class Variable:
         return engine.arranged(value) if self.of_windows else value
 
     def _host(self) -> np.ndarray:
+        if self._lent is not None:
+            return self._lent.numpy()
         return self._stored if self._owner is None else self._owner.to_numpy(self._stored)
 
     def assign(self, value: Any) -> Tensor:
@@ -279,7 +339,7 @@ class Variable:
         elif here.abstract:
             pass  # shapes change nothing
         else:
-            self._stored, self._owner = self.arranged(value, here), here
+            self.store(value)
         return value
 
     def assign_add(self, value: Any) -> Tensor:
@@ -328,6 +388,8 @@ class Variable:
         value = self._scoped()
         if value is not None:
             return real_engine().borrow(value)
+        if self._lent is not None:
+            return self._lent.numpy()
         return self._stored if self._owner is None else self._owner.borrow(self._stored)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -380,11 +442,38 @@ class Variable:
         copy = object.__new__(type(self))
         memo[id(self)] = copy
         copy.__dict__.update(self.__dict__)
-        copy._stored, copy._owner = np.array(self._host()), None
+        copy._stored, copy._owner, copy._lent, copy._place = np.array(self._host()), None, None, None
         return copy
 
     def __getstate__(self) -> dict:
-        return {**self.__dict__, "_stored": np.array(self._host()), "_owner": None, "layout": None}  # devices may be others there
+        return {
+            **self.__dict__,
+            "_stored": np.array(self._host()),
+            "_owner": None,
+            "_lent": None,
+            "_place": None,
+            "layout": None,
+        }  # devices may be others there
+
+
+_adopted: weakref.WeakValueDictionary[Any, Variable] = weakref.WeakValueDictionary()
+
+
+def as_variable(value: Any) -> Any:
+    """The Variable that stands for a variable of the engine's own library, such as a tf.Variable; anything else is returned as it is.
+
+    What is assigned to one is assigned to the other; there is one Variable for each."""
+    if isinstance(value, Variable):
+        return value
+    here = real_engine()
+    place = here.place_of(value) if here.lends else None
+    if place is None:
+        return value
+    variable = _adopted.get(place.key)
+    if variable is None:
+        variable = _adopted[place.key] = Variable(place.numpy(), trainable=value.trainable, name=place.name)
+        variable._lent, variable._stored, variable._owner = place, None, None
+    return variable
 
 
 def _blank(shape: Any, dtype: Any, name: str) -> np.ndarray:

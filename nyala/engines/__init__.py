@@ -99,19 +99,20 @@ def _start() -> Engine:
     global _process
     with _lock:
         if _process is None:
-            _process = get_engine(_configured())
+            _process = get_engine(configured() or DEFAULT)
         return _process
 
 
-def _configured() -> str:
-    """NYALA_BACKEND, else KERAS_BACKEND, else "backend" of ~/.nyala/nyala.json, else jax."""
+def configured() -> str | None:
+    """The engine that was asked for from outside: NYALA_BACKEND, else KERAS_BACKEND, else "backend" of ~/.nyala/nyala.json, else None."""
     for variable in ("NYALA_BACKEND", "KERAS_BACKEND"):
         if os.environ.get(variable):
             return _settled_name(os.environ[variable])
     settings = pathlib.Path(os.environ.get("NYALA_HOME", "~/.nyala")).expanduser() / "nyala.json"
     if settings.is_file():
-        return _settled_name(json.loads(settings.read_text(encoding="utf-8")).get("backend", DEFAULT))
-    return DEFAULT
+        name = json.loads(settings.read_text(encoding="utf-8")).get("backend")
+        return None if name is None else _settled_name(name)
+    return None
 
 
 def set_backend(name: str) -> None:
@@ -141,7 +142,7 @@ def set_backend(name: str) -> None:
 def current_name() -> str:
     """Name of the engine in force here, found without loading it."""
     chosen = _selection.here or _process
-    return chosen.name if chosen else _configured()
+    return chosen.name if chosen else configured() or DEFAULT
 
 
 @contextlib.contextmanager

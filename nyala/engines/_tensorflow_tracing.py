@@ -19,17 +19,25 @@ from typing import Any
 
 import tensorflow as tf
 
+from nyala.engines._tensorflow_tapes import is_recorded
 from nyala.engines._trees import ShapeDtype, flatten, rebuild
 from nyala.engines.protocol import Tensor, Tree
 
 REFUSED = (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError, tf.errors.NotFoundError, tf.errors.InternalError)
 
+RANDOM = ("Random", "TruncatedNormal", "ParameterizedTruncatedNormal", "Multinomial")  # operations that draw from the state of TensorFlow
+
 
 class _Tracing(threading.local):
-    """What this thread does: whether it traces for XLA, and how many gradients are being recorded around it."""
+    """What this thread does: whether it traces for XLA, and how many gradients of the engine are being recorded around it."""
 
     xla = False
-    gradients = 0
+    depth = 0
+
+    @property
+    def gradients(self) -> bool:
+        """Whether a gradient is being recorded, by the engine or by a tape of the user's."""
+        return self.depth > 0 or is_recorded()
 
 
 tracing = _Tracing()
@@ -48,11 +56,11 @@ def traced_for(xla: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def recorded() -> Iterator[None]:
     """Inside, a gradient is recorded: compiled functions are part of it."""
-    tracing.gradients += 1
+    tracing.depth += 1
     try:
         yield
     finally:
-        tracing.gradients -= 1
+        tracing.depth -= 1
 
 
 # Compiled functions --------------------------------------------------------------------------------------------------------------
@@ -80,13 +88,13 @@ class _Graph:
         self.ran = True
         return rebuild(self.structure, iter(outputs))
 
-    def is_slow(self) -> bool:
-        """Whether XLA would be slower than TensorFlow's kernels: at gradients of convolutions on CPUs, some 20 times."""
-        if tf.config.list_physical_devices("GPU"):
-            return False
+    def is_better_plain(self) -> bool:
+        """Whether TensorFlow's kernels should run it: XLA takes some 20 times as long for gradients of convolutions on CPUs, and ignores the seeds of
+        tf.random."""
+        on_cpu = not tf.config.list_physical_devices("GPU")
         graph = self.concrete.graph.as_graph_def()
         nodes = itertools.chain(graph.node, *(function.node_def for function in graph.library.function))
-        return any("Conv" in node.op and "Backprop" in node.op for node in nodes)
+        return any(node.op.startswith(RANDOM) or (on_cpu and "Conv" in node.op and "Backprop" in node.op) for node in nodes)
 
     def shapes(self) -> Tree:
         """The outputs as shapes and dtypes."""
@@ -129,7 +137,7 @@ class Compiled:
 
     def _trace(self, structure: Any, specs: list[tf.TensorSpec]) -> _Graph:
         graph = _Graph(self.function, structure, specs, self.xla)
-        if not self.xla or not graph.is_slow():
+        if not self.xla or not graph.is_better_plain():
             return graph
         self.xla = False
         return _Graph(self.function, structure, specs, False)
@@ -186,16 +194,18 @@ def use_xla() -> bool:
 def by_xla(function: Callable) -> Callable:
     """function(*tensors, settings), compiled by XLA on its own where the code around it is not: for kernels that only XLA has.
 
-    Differentiable. settings are hashable, and make functions of their own."""
+    Differentiable. settings are hashable; they, shapes and dtypes make functions of their own, since TensorFlow complains of one with many traces."""
 
     @functools.cache
-    def compiled(settings: Any) -> Any:
-        return tf.function(lambda *tensors: function(*tensors, settings), autograph=False, jit_compile=True)
+    def compiled(settings: Any, kinds: tuple) -> Any:
+        whole = tf.function(lambda *tensors: function(*tensors, settings), autograph=False, jit_compile=True)
+        return whole.get_concrete_function(*(tf.TensorSpec(*kind) for kind in kinds))
 
     def run(*args: Any) -> Tensor:
         if tracing.xla or not use_xla():
             return function(*args)
+        *tensors, settings = args
         with traced_for(True):
-            return compiled(args[-1])(*args[:-1])
+            return compiled(settings, tuple((tuple(x.shape), x.dtype) for x in tensors))(*tensors)
 
     return run

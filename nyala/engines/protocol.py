@@ -24,6 +24,7 @@ from __future__ import annotations
 
 # A primitive is its contract, and `refuse` stands in for its body:
 # pyright: reportReturnType=false
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -36,6 +37,7 @@ Shape = tuple[int, ...]
 
 KINDS = ("unary", "binary", "compare", "logic", "bits", "select", "reduce", "cumulative", "shape", "index", "sort", "contract", "window", "linalg",
          "complex", "random", "create", "control")  # fmt: skip
+_NOTHING = contextlib.nullcontext()
 PRIMITIVES: dict[str, str] = {}  # name -> kind, in the order of this file
 
 
@@ -64,6 +66,8 @@ class Engine:
         abstract: whether tensors have shapes and dtypes but no values.
         compiles: whether `compile` traces (side effects of Python code then happen once per shape).
         shards: whether tensors can be divided among devices.
+        lends: whether its library has tapes and graphs of its own that programs use: `seen`, `in_graph` and `lend` then say what it wants.
+        has_backward: whether its tensors have a backward() that programs call: `leaves` is what it starts from.
         runs_ahead: whether compiled programs are queued, any number of them, and `block` waits for the tensors it is given alone.
         fast: shortcuts for composed ops, `{"layer_normalization": function}`. A shortcut takes the very arguments of the body it
             replaces (after conversion and promotion) and returns the same values, gradients and dtypes; it may return
@@ -82,6 +86,8 @@ class Engine:
     compiles: bool = False
     runs_ahead: bool = False
     shards: bool = False
+    lends: bool = False
+    has_backward: bool = False
     fast: dict[str, Callable] = {}
     together: Callable[[list[Tensor]], Any] | None = None
     records = False
@@ -111,6 +117,40 @@ class Engine:
     def arranged(self, kernel: Tensor) -> Tensor:
         """The kernel of a convolution, (*k, c / groups, o), with its values in the order of memory that `conv` reads without a copy."""
         return kernel
+
+    # Tapes and graphs that programs make with the engine's library. Only an engine that `lends` is asked.
+
+    def seen(self, variable: Any) -> None:
+        """Tell tapes that a variable is about to be read: one that has .trainable and .handle, by which a tape knows it."""
+
+    def in_graph(self) -> bool:
+        """Whether a graph is being made now, so that values read from variables would be constants of it."""
+        return False
+
+    def outside_graphs(self) -> contextlib.AbstractContextManager:
+        """Inside, tensors have values, also where a graph is being made. Asked of every engine."""
+        return _NOTHING
+
+    def lend(self, value: Tensor | np.ndarray, name: str) -> Any:
+        """A place for the value of a variable, which graphs read when they run: .handle, .read(), .write(value), .numpy(), and .empty(), after
+        which they cannot until .fill(array)."""
+        raise NotImplementedError
+
+    def place_of(self, value: Any) -> Any:
+        """Such a place, with .name, a .key that is its own and .ours False, of a variable of the engine's library; None of anything else."""
+        return None
+
+    def rewritten(self, function: Callable) -> Callable:
+        """A function of the user's as the library's own rewriting of `if` and `for` makes it, where the graph around it asks for that."""
+        return function
+
+    def taped(self, function: Callable) -> tuple[Any, Any]:
+        """The result of a function, and a tape of the library's that has followed it: .gradient(target, sources)."""
+        raise NotImplementedError
+
+    def leaves(self, values: Sequence[Tensor]) -> contextlib.AbstractContextManager[list[Tensor]]:
+        """Inside, tensors with these values, on which the library's own backward() puts gradients as `.grad`. Only an engine that `has_backward`."""
+        raise NotImplementedError
 
     # Several devices. layout: .axes, for each axis of the tensor the name of an axis of its .device_mesh, or None. Engines that do not divide tensors
     # (shards is False) are given no layouts.

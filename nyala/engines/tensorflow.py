@@ -25,6 +25,7 @@ import tensorflow as tf
 from nyala.engines import _tensorflow_arithmetic as arithmetic
 from nyala.engines import _tensorflow_indexing as indexing
 from nyala.engines import _tensorflow_loops as loops
+from nyala.engines import _tensorflow_tapes as tapes
 from nyala.engines import _tensorflow_windows as windows
 from nyala.engines._memory import keep_freed_memory
 from nyala.engines._tensorflow_fast import FAST
@@ -128,6 +129,7 @@ class TensorFlowEngine(Engine):
 
     name = "tensorflow"
     compiles = True
+    lends = True
     fast: dict[str, Callable] = FAST
 
     def __init__(self) -> None:
@@ -135,6 +137,7 @@ class TensorFlowEngine(Engine):
 
         keep_freed_memory()
         take_calls()
+        tapes.leave_us_as_we_are()
         for device in tf.config.list_physical_devices("GPU"):
             with contextlib.suppress(RuntimeError):  # in use already
                 tf.config.experimental.set_memory_growth(device, True)  # else it takes all memory of the device at once
@@ -147,7 +150,7 @@ class TensorFlowEngine(Engine):
         if isinstance(value, (list, tuple)) and any(isinstance(leaf, tf.Tensor) for leaf in value):
             parts = tf.stack([self.asarray(part) for part in value])
             return parts if dtype is None else self.cast(parts, dtype)
-        if isinstance(value, tf.Variable):
+        if isinstance(value, (tf.Variable, tf.IndexedSlices)):  # the second is what tapes make of the gradients of tables
             return self.asarray(tf.convert_to_tensor(value), dtype)
         host = np.asarray(value)
         if host.dtype.kind in "OSUMm":
@@ -184,6 +187,14 @@ class TensorFlowEngine(Engine):
 
     def devices(self) -> list[str]:
         return [f"{kind.lower()}:{i}" for kind in ("GPU", "CPU") for i in range(len(tf.config.list_logical_devices(kind)))]
+
+    seen = staticmethod(tapes.seen)  # pyright: ignore[reportAssignmentType]  # called on an engine, it takes the same
+    in_graph = staticmethod(tapes.in_graph)  # pyright: ignore[reportAssignmentType]
+    outside_graphs = staticmethod(tf.init_scope)  # pyright: ignore[reportAssignmentType]
+    lend = staticmethod(tapes.lend)  # pyright: ignore[reportAssignmentType]
+    rewritten = staticmethod(tapes.rewritten)  # pyright: ignore[reportAssignmentType]
+    taped = staticmethod(tapes.taped)  # pyright: ignore[reportAssignmentType]
+    place_of = staticmethod(tapes.place_of)  # pyright: ignore[reportAssignmentType]
 
     # Transforms -------------------------------------------------------------------------------------------------------------
 

@@ -7,11 +7,12 @@ Start at `_primitive`, which fills the gaps in PyTorch's tables of kernels, then
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 import operator
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,7 @@ class TorchEngine(Engine):
     fast: dict[str, Callable] = FAST
     together = TensorList
     records = True
+    has_backward = True
     rules = RULES
 
     def __init__(self) -> None:
@@ -195,6 +197,11 @@ class TorchEngine(Engine):
             parts = torch.stack([self.asarray(part) for part in value])
             return parts if dtype is None else self.cast(parts, dtype)
         return self.adopt(np.array(np.asarray(value), order="C"), dtype)  # a copy, which the tensor may keep
+
+    @contextlib.contextmanager
+    def leaves(self, values: Sequence[Tensor]) -> Iterator[list[Tensor]]:
+        with torch.enable_grad():
+            yield [x.detach().clone().requires_grad_(x.is_floating_point()) for x in values]
 
     def adopt(self, array: np.ndarray, dtype: str | None) -> Tensor:
         target = self.canonical_dtype(dtype or array.dtype.name)

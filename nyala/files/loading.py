@@ -192,7 +192,7 @@ def is_narrower(dtype: str, other: str) -> bool:
 def set_value(variable: Variable, array: np.ndarray, replacing: Replacing | None = None) -> None:
     """Give a variable an array of its shape that nobody else holds: on the engine where it is, or on the host, until it is used on one."""
     array = np.asarray(array, numpy_dtype(variable._dtype))
-    if state.scopes:
+    if state.scopes or variable._lent is not None:
         variable.assign(array)
         return
     engine = variable._owner

@@ -38,7 +38,7 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, max_shard_si
             raise ArgumentError("save_weights(max_shard_size)", need="a path that ends in .weights.json", got=repr(str(path)), fix=fix)
         path = path.with_name(path.name.removesuffix(".weights.h5").removesuffix(".weights.json") + ".weights.json")
     check_target("save_weights(filepath)", path, overwrite)
-    if not model.built:
+    if not model.built and not model.weights:
         raise StateError(
             f"save_weights of {model.name!r}", need="a built model", got="one without weights yet", fix="call it once, or build(input_shape)"
         )

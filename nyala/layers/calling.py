@@ -99,6 +99,8 @@ class Calling(Building):
             with autocast(policy.compute_dtype if policy.compute_dtype != policy.variable_dtype else None), names.name_scope(self.name):
                 call = self.call if policy.quantization_mode is None else self._call_for_policy()
                 call = call if self._remat is None else self.rematerialized_call(call, *args, **kwargs)
+                if engine.lends and not type(self).__module__.startswith("nyala."):
+                    call = engine.rewritten(call)
                 outputs = call(*args, **kwargs)
                 if sharding.current is not None and not engine.abstract:
                     outputs = sharding.output(outputs)

@@ -22,6 +22,9 @@ from nyala.callbacks.history import History
 from nyala.core import tree
 from nyala.core.errors import ArgumentError, StateError
 from nyala.core.symbolic import Symbolic
+from nyala.core.transforms import value_and_grad
+from nyala.core.variable import as_variable
+from nyala.engines import real_engine
 from nyala.layers.calling import context
 from nyala.layers.layer import Layer, shapes_of
 from nyala.legacy import tables
@@ -29,6 +32,7 @@ from nyala.metrics import Metric
 from nyala.models.functional import Functional
 from nyala.models.model import Model
 from nyala.models.sequential import Sequential
+from nyala.optimizers.optimizer import Optimizer
 
 # Logs under both of their names -------------------------------------------------------------------------------------------------------
 
@@ -422,6 +426,91 @@ def _updates(self: Any) -> list[Any]:
     return []
 
 
+def _set_attribute(self: Any, name: str, value: Any) -> None:
+    """Layers of tf.keras have the tf.Variables that are stored in them as weights."""
+    object.__setattr__(self, name, as_variable(value) if hasattr(type(value), "assign") else value)
+
+
+# Steps of tf.keras -----------------------------------------------------------------------------------------------------------------
+
+
+class CompiledLoss:
+    """`model.compiled_loss` of tf.keras: the compiled loss as a function, which counts what it returns."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None, regularization_losses: Any = None) -> Any:
+        objectives = _bound(self._model, y_true, y_pred)
+        total = objectives.total(y_true, y_pred, sample_weight) if any(objectives.losses) else None
+        for loss in regularization_losses or ():
+            total = loss if total is None else ops.add(total, loss)
+        if total is None:
+            return ops.zeros(())
+        rows = tree.flatten(y_true)[0].shape
+        objectives.loss_tracker.update_state(ops.stop_gradient(total), sample_weight=rows[0] if rows else 1)
+        return total
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The means of the losses."""
+        objectives = self._model._objectives
+        return [objectives.loss_tracker, *(t for t in objectives.trackers if t is not None)]
+
+    def reset_state(self) -> None:
+        """Count from nothing again."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    reset_states = reset_state
+
+
+class CompiledMetrics:
+    """`model.compiled_metrics` of tf.keras: the compiled metrics as one."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Count a batch."""
+        _bound(self._model, y_true, y_pred).update(y_true, y_pred, sample_weight)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The metrics, once a batch has been seen."""
+        return [metric for _, metric, _ in self._model._objectives.bound]
+
+    def reset_state(self) -> None:
+        """Count from nothing again."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    reset_states = reset_state
+
+
+def _bound(model: Any, y_true: Any, y_pred: Any) -> Any:
+    """What compile was told, bound to the outputs."""
+    model._require_compiled("compiled_loss")
+    if not model._objectives.ready:
+        model._objectives.build(model, y_true, y_pred)
+    return model._objectives
+
+
+def minimize(self: Any, loss: Any, var_list: Any, tape: Any = None, name: str | None = None) -> Any:
+    """Optimizer.minimize of tf.keras: one update that makes a loss smaller, given as a function, or as a tensor and the tape that followed it."""
+    here = real_engine()
+    variables = list(var_list() if isinstance(var_list, Callable) else var_list)
+    if callable(loss) and not here.lends:
+        gradients = value_and_grad(loss, variables, has_aux=False)()[1]
+        return self.apply_gradients(zip(gradients, variables, strict=True))
+    if callable(loss):
+        loss, tape = here.taped(loss)
+    if tape is None:
+        fix = "pass tape=, or the loss as a function"
+        raise ArgumentError("Optimizer.minimize", need="a tape beside a loss that is a tensor", got="tape=None", fix=fix)
+    return self.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+
+
 # ------------------------------------------------------------------------------------------------------------------------------------
 
 _GENERATORS = {"fit_generator": fit_generator, "evaluate_generator": evaluate_generator, "predict_generator": predict_generator}
@@ -444,10 +533,12 @@ ADDITIONS: list[tuple[Any, dict[str, Any]]] = [
         "fit": _Around(_fit), "evaluate": _Around(_evaluate), "predict": _Around(_evaluate), "compile": _Around(_compile),
         **dict.fromkeys(("train_on_batch", "test_on_batch"), _Around(_on_batch)),
         "state_updates": property(_updates),
+        "compiled_loss": property(CompiledLoss), "compiled_metrics": property(CompiledMetrics),
     }),
     (Sequential, {"add": _Around(_add), "model": property(lambda self: self)}),
     (Layer, {
-        "__init__": _Around(_layer_init), "__getattr__": _attribute, "get_output_shape_for": get_output_shape_for, "add_update": add_update,
+        "__init__": _Around(_layer_init), "__getattr__": _attribute, "__setattr__": _set_attribute,
+        "get_output_shape_for": get_output_shape_for, "add_update": add_update,
         "add_loss": _Around(_add_loss),
         "add_weight": _Around(_named_first(_WEIGHT_PLACES)), "updates": property(_updates),
         "get_input_at": _ends("input", False), "get_output_at": _ends("output", False),
@@ -455,6 +546,7 @@ ADDITIONS: list[tuple[Any, dict[str, Any]]] = [
         "trainable_weights": _Around(lambda found: _settable(found, True)),
         "non_trainable_weights": _Around(lambda found: _settable(found, False)),
     }),
+    (Optimizer, {"minimize": minimize}),
     (Metric, {"add_weight": _Around(_named_first(_METRIC_PLACES))}),
     (CallbackList, {name: _Around(_with_logs) for name in _HOOKS}),
     (History, {"on_train_begin": _on_train_begin}),

@@ -22,7 +22,7 @@ from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError, missing_method
 from nyala.core.op import convert
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
-from nyala.core.variable import Variable, purify
+from nyala.core.variable import Variable, as_variable, purify
 from nyala.engines import engine, get_engine, real_engine, using
 from nyala.engines.protocol import Tensor
 from nyala.optimizers.checks import check_arguments, check_count, takes_step
@@ -331,7 +331,7 @@ class Optimizer:
                     where, need="the variables beside the gradients", got="an optimizer that knows none yet", fix="call optimizer.build(variables)"
                 )
             variables = self._trainable_variables
-        variables = list(variables)
+        variables = [as_variable(v) for v in variables]
         check_count(where, "gradients", gradients, variables)
         without = [v.name for g, v in zip(gradients, variables, strict=True) if g is None]
         if without and len(without) == len(variables):

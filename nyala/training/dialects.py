@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps that users wrote for one engine of Keras: the pure ones, step(state, data), run as they are; others fail with the way out.
+"""Steps that users wrote for one engine of Keras: pure ones, step(state, data), run on any engine that their code runs on; those with a
+tf.GradientTape or loss.backward() on the engine they were written for, and elsewhere fail with the way out.
 
-Start at is_pure and run_pure. Knows no engine: a pure step brings its own array library.
+Start at in_dialect. Knows no engine: a step brings its own array library.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from types import CodeType
 from typing import Any
 
+from nyala.core import tree
 from nyala.core.errors import ArgumentError, ArgumentTypeError, NyalaError
 from nyala.core.variable import Scope, Variable
-from nyala.engines import real_engine
+from nyala.engines import current, real_engine
 from nyala.training.data import as_given
 
 FIX = "write it once for all engines: (loss, aux), gradients = nyala.value_and_grad(loss_fn, self.trainable_variables)(), then self.optimizer.apply"
-FOREIGN = {  # a name in the code of a step -> what it is
-    "GradientTape": "a tf.GradientTape",
-    "backward": "loss.backward()",
+FOREIGN = {  # a name in the code of a step -> what it is, and the engine that it was written for
+    "GradientTape": ("a tf.GradientTape", "tensorflow"),
+    "backward": ("loss.backward()", "torch"),
 }
 
 
@@ -65,13 +68,32 @@ def _check_count(where: str, what: str, given: Sequence[Any], expected: Sequence
 
 def explained(model: Any, mode: str, error: Exception) -> Exception:
     """The error of a step, or one that says more, if the step takes gradients as another engine's programs do."""
-    names = set(_names(inspect.unwrap(getattr(type(model), f"{mode}_step")).__code__))
-    what = next((FOREIGN[name] for name in FOREIGN if name in names), None)
-    if what is None or isinstance(error, NyalaError):
+    what, engine = written_for(model, mode)
+    if what is None or engine == real_engine().name or isinstance(error, NyalaError):
         return error
     where = f"{mode}_step of {type(model).__name__} {model.name!r}"
     why = f"it raised {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(": ")
-    return ArgumentTypeError(where, need="gradients that the engine in force can take", got=f"{what} with {real_engine().name!r}", why=why, fix=FIX)
+    fix = f"call nyala.set_backend({engine!r}) first, or {FIX}"
+    return ArgumentTypeError(where, need="gradients that the engine in force can take", got=f"{what} with {real_engine().name!r}", why=why, fix=fix)
+
+
+def written_for(model: Any, mode: str) -> tuple[str | None, str | None]:
+    """How a step of the user's takes gradients, and the engine that can: (None, None) if its code has nothing of the kind."""
+    names = set(_names(inspect.unwrap(getattr(type(model), f"{mode}_step")).__code__))
+    return next((FOREIGN[name] for name in FOREIGN if name in names), (None, None))
+
+
+def with_leaves(model: Any, mode: str, data: Any) -> Any:
+    """Run a step that calls loss.backward(): weights that are trained are leaves meanwhile, which get their `.grad`. Returns the logs."""
+    here = current()
+    if not here.has_backward:
+        return getattr(model, f"{mode}_step")(data)
+    variables = model.trainable_variables
+    with here.leaves([v.value for v in variables]) as leaves, Scope(variables, leaves) as inside:
+        logs = getattr(model, f"{mode}_step")(data)
+    for key, variable in inside.touched.items():
+        variable.assign(here.stop_gradient(inside.values[key]))
+    return tree.map_structure(lambda leaf: here.stop_gradient(leaf) if here.is_tensor(leaf) else leaf, logs)
 
 
 def _names(code: CodeType) -> Iterator[str]:
@@ -84,7 +106,11 @@ def _names(code: CodeType) -> Iterator[str]:
 
 def in_dialect(model: Any, mode: str) -> Callable[[Any], Any]:
     """The model's step of a mode as data -> logs, whatever form the user gave it."""
-    step: Callable[[Any], Any] = (lambda data: run_pure(model, mode, data)) if is_pure(model, mode) else getattr(model, f"{mode}_step")
+    step: Callable[[Any], Any] = getattr(model, f"{mode}_step")
+    if is_pure(model, mode):
+        step = functools.partial(run_pure, model, mode)
+    elif written_for(model, mode)[1] == real_engine().name:
+        step = functools.partial(with_leaves, model, mode)
 
     def run(data: Any) -> Any:
         try:

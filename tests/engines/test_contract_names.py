@@ -32,6 +32,7 @@ ALLOWED = {  # file, or folder: why
     "models/sequential.py": "layers of another package, which are told apart from ours in a message",
     "optimizers/native.py": "messages of the optimizer whose purpose is rules of such libraries",
     "training/data/sources.py": "data sets and loaders of such libraries, as sources of data for every engine",
+    "training/dialects.py": "which engine a step was written for, and a message that says so",
     "training/trainer.py": "a message that says what to choose instead",
 }
 

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from nyala.legacy import programs
+
 ROOT = pathlib.Path(__file__).parents[2]
 PROGRAMS = sorted((pathlib.Path(__file__).parent / "programs").glob("*.py"))
 
@@ -20,6 +22,8 @@ def run(arguments, place, **settings):
 
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
 def test_program(path, tmp_path):
+    if programs.first_call(path.read_text()) is not None:
+        pytest.importorskip("tensorflow")
     done = run([str(path)], tmp_path)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
 
@@ -69,3 +73,32 @@ def test_what_cannot_be_run(tmp_path):
     assert "there is no option '--fast'" in run(["--fast"], tmp_path).stderr
     helped = run(["--help"], tmp_path)
     assert helped.returncode == 0 and "PROGRAM" in helped.stdout
+
+
+@pytest.mark.parametrize(("code", "found"), [
+    ("import tensorflow as tf\nfrom tensorflow import keras\ntf.keras.layers.Dense(3)\ntf.data.Dataset.range(3)\ntf.random.set_seed(1)\n", None),
+    ("import tensorflow as tf\nx = 1\ny = tf.reduce_sum(x)\ntf.matmul(x, x)\n", ("tf.reduce_sum", 3)),
+    ("import tensorflow\n@tensorflow.function\ndef f(): pass\n", ("tensorflow.function", 2)),
+    ("from tensorflow import keras, GradientTape\n", ("GradientTape", 1)),
+    ("import tensorflow.keras as tf\ntf.reduce_sum(3)\n", None),
+    ("import tensorflow.keras\ntensorflow.keras.Model\n", None),
+    ("import tensorflow.math as tfm\n", ("tfm", 1)),
+    ("import numpy as tf\ntf.function\nfrom . import tensorflow\n", None),
+    ("no python", None),
+])  # fmt: skip
+def test_what_computes_with_tensorflow(code, found):
+    assert programs.first_call(code) == found
+
+
+def test_the_engine_of_a_program_that_computes_with_tensorflow(tmp_path):
+    pytest.importorskip("tensorflow")
+    program = tmp_path / "program.py"
+    program.write_text("import nyala, tensorflow as tf\nx = tf.Variable(1.0)\nprint(nyala.backend.backend())\n")
+    said = "nyala run: the engine is 'tensorflow', since program.py uses tf.Variable (line 2); NYALA_BACKEND chooses another\n"
+    none = {"NYALA_BACKEND": "", "KERAS_BACKEND": "", "NYALA_HOME": str(tmp_path)}
+    done = run(["program.py"], tmp_path, **none)
+    assert (done.returncode, done.stdout) == (0, "tensorflow\n") and done.stderr.startswith(said), done.stderr
+    done = run(["program.py"], tmp_path, **{**none, "NYALA_BACKEND": "jax"})
+    assert (done.returncode, done.stdout) == (0, "jax\n") and said not in done.stderr
+    (tmp_path / "nyala.json").write_text('{"backend": "numpy"}')
+    assert run(["program.py"], tmp_path, **none).stdout == "numpy\n"

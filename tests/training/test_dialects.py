@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps written for one engine of Keras, and weights that no gradient reaches: who runs, and who is told why not."""
 
+import contextlib
 import warnings
 
 import numpy as np
@@ -13,7 +14,7 @@ from nyala.testing import installed_engines
 from tests.training.tools import X, Y, raises
 
 ON_JAX = pytest.mark.skipif("jax" not in [engine.name for engine in installed_engines()], reason="needs JAX")
-FIX = "\n  fix: write it once for all engines: (loss, aux), gradients = nyala.value_and_grad(loss_fn, self.trainable_variables)(), "
+FIX = "write it once for all engines: (loss, aux), gradients = nyala.value_and_grad(loss_fn, self.trainable_variables)(), "
 FIX += "then self.optimizer.apply"
 
 
@@ -149,19 +150,63 @@ class Backward(nyala.Sequential):
 
 
 def test_steps_of_other_engines_are_told_the_way_out(each_engine):
-    for kind, what, first in (
-        (Tape, "a tf.GradientTape", "it raised ModuleNotFoundError: No module named 'tensorflow_that_is_not_here'"),
-        (Backward, "loss.backward()", "it raised "),
+    for kind, what, first, engine in (
+        (Tape, "a tf.GradientTape", "it raised ModuleNotFoundError: No module named 'tensorflow_that_is_not_here'", "tensorflow"),
+        (Backward, "loss.backward()", "it raised ", "torch"),
     ):
         model = kind([nyala.Input((3,)), layers.Dense(1)], name="net")
         model.compile("sgd", "mse")
+        if each_engine == engine:
+            with contextlib.suppress(ModuleNotFoundError):  # its own error, as it is
+                model.fit(X, Y, verbose=0)
+            continue
         with pytest.raises(ArgumentTypeError) as info:
             model.fit(X, Y, verbose=0)
         text = str(info.value)
         start = f"train_step of {kind.__name__} 'net' needs gradients that the engine in force can take, got {what} with {each_engine!r}.\n  why: "
         assert text.startswith(start + first)
-        assert text.endswith(FIX)
+        assert text.endswith(f"\n  fix: call nyala.set_backend({engine!r}) first, or {FIX}")
         assert isinstance(info.value.__cause__, Exception)
+
+
+class BackwardOfKeras(nyala.Sequential):
+    """As steps are written for Keras on PyTorch."""
+
+    def train_step(self, data):
+        import torch
+
+        x, y = data
+        self.zero_grad()
+        y_pred = self(x, training=True)
+        loss = self.compute_loss(y=y, y_pred=y_pred)
+        loss.backward()
+        weights = list(self.trainable_weights)
+        gradients = [v.value.grad for v in weights]
+        with torch.no_grad():
+            self.optimizer.apply(gradients, weights)
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(loss, sample_weight=len(x))
+            else:
+                metric.update_state(y, y_pred)
+        return {metric.name: metric.result() for metric in self.metrics}
+
+
+def test_a_step_with_backward_is_the_step_of_fit():
+    pytest.importorskip("torch")
+    found = []
+    with nyala.backend("torch"):
+        for kind in (nyala.Sequential, BackwardOfKeras):
+            nyala.utils.set_random_seed(6)
+            model = kind([nyala.Input((3,)), layers.Dense(4, activation="tanh"), layers.BatchNormalization(), layers.Dropout(0.3), layers.Dense(1)])
+            model.compile("adam", "mse", metrics=["mae"])
+            history = model.fit(X, Y, batch_size=5, epochs=4, shuffle=False, verbose=0).history
+            found.append((history, model.get_weights()))
+            assert not any(v.value.requires_grad for v in model.variables)
+    for name, values in found[0][0].items():
+        np.testing.assert_allclose(found[1][0][name], values, rtol=1e-5)
+    for a, b in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
 def test_other_errors_of_steps_stay_as_they_are(eager):

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a program of old computes with, found by reading it: one that calls functions of TensorFlow needs that engine. Start at first_call."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+
+# What programs use of TensorFlow around the computing: settings, data, files, types.
+AROUND = {
+    "Graph", "Session", "Tensor", "TensorShape", "TensorSpec", "autograph", "compat", "config", "data", "debugging", "device", "distribute", "dtypes",
+    "errors", "executing_eagerly", "experimental", "get_default_graph", "get_logger", "global_variables_initializer", "io", "keras", "logging",
+    "random", "reset_default_graph", "saved_model", "set_random_seed", "summary", "sysconfig", "test", "train", "version", "bfloat16", "bool",
+    "float16", "float32", "float64", "int16", "int32", "int64", "int8", "string", "uint16", "uint8", "ConfigProto", "GPUOptions",
+    "enable_eager_execution",
+    "disable_eager_execution", "enable_v2_behavior",
+}  # fmt: skip
+
+
+def first_call(source: str | bytes) -> tuple[str, int] | None:
+    """The first function of TensorFlow's own that a program computes with, and its line; None if there is none.
+
+    >>> first_call("import tensorflow as tf\\nmodel = tf.keras.Sequential()\\nwith tf.GradientTape() as tape:\\n    pass")
+    ('tf.GradientTape', 3)
+    >>> first_call("import tensorflow as tf\\ndata = tf.data.Dataset.range(3)")
+    """
+    try:
+        parsed = ast.parse(source)
+    except (SyntaxError, ValueError):  # Python will say what is wrong
+        return None
+    aliases = {name for name, module, _ in _imports(parsed) if module == "tensorflow"}
+    found = [(f"{name}", line) for name, module, line in _imports(parsed) if module.startswith("tensorflow.") and _computes(module.split(".")[1])]
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases and _computes(node.attr):
+            found.append((f"{node.value.id}.{node.attr}", node.lineno))
+    return min(found, key=lambda pair: pair[1], default=None)
+
+
+def _computes(name: str) -> bool:
+    return name not in AROUND and not name.startswith("_")
+
+
+def _imports(parsed: ast.Module) -> Iterator[tuple[str, str, int]]:
+    """(name in the program, what it is, line) of all imports."""
+    for node in ast.walk(parsed):
+        if isinstance(node, ast.Import):
+            for item in node.names:
+                yield item.asname or item.name.split(".")[0], item.name if item.asname else item.name.split(".")[0], node.lineno
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            for item in node.names:
+                yield item.asname or item.name, f"{node.module}.{item.name}", node.lineno
+
+
+def is_installed() -> bool:
+    """Whether TensorFlow itself is there."""
+    return importlib.util.find_spec("tensorflow") is not None
