@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from inspect import signature
 from typing import Any
 
 from nyala.core.errors import StateError
-from nyala.engines import get_engine, real_engine
+from nyala.engines import available_engines, get_engine, real_engine
 
 
 def interop(name: str, where: str, module: str = "interop") -> Any:
@@ -23,13 +24,17 @@ def interop(name: str, where: str, module: str = "interop") -> Any:
     return importlib.import_module(f"nyala.engines._{name}_{module}")
 
 
-EXPORTS = {"tf_saved_model": "tensorflow"}  # format of exported models -> the engine whose library writes it
+EXPORTS = {"tf_saved_model": "tensorflow", "onnx": "onnx"}  # format of exported models -> the library that writes it
 
 
 def exporter(kind: str) -> Any:
     """The module that writes this format, whichever engine is in force; ImportError with a way out if its library is missing."""
-    get_engine(EXPORTS[kind])
-    return importlib.import_module(f"nyala.engines._{EXPORTS[kind]}_export")
+    library = EXPORTS[kind]
+    if library in available_engines():
+        get_engine(library)
+    elif importlib.util.find_spec(library) is None:
+        raise ImportError(f"the format {kind!r} needs the package {library}, which is not installed here.\n  fix: pip install 'nyala[{library}]'")
+    return importlib.import_module(f"nyala.engines._{library}_export")
 
 
 def optimizer_rule(rule: Any, names: list[str], values: list[Any], where: str) -> Any:

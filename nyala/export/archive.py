@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ExportArchive: endpoints and their variables as one SavedModel; export_model: a model with one endpoint, "serve".
+"""ExportArchive: endpoints and their variables as one SavedModel; export_model: a model as such a folder, or as an ONNX file.
 
 What a format is made of stands beside the engine whose library writes it. Start at ExportArchive.
 """
@@ -16,7 +16,7 @@ from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
 from nyala.core.symbolic import Symbolic
 from nyala.core.variable import Variable
 from nyala.engines._interop import EXPORTS, exporter
-from nyala.files.atomic import replacing_folder
+from nyala.files.atomic import replacing_folder, write_bytes
 from nyala.layers.arguments import as_choice
 from nyala.layers.input_spec import InputSpec
 from nyala.layers.layer import Layer
@@ -164,21 +164,67 @@ def export_model(
     Args:
         model: built.
         filepath: where.
-        format: "tf_saved_model", a folder with the endpoint "serve", of batches of any size if rows do not influence each other.
+        format: "tf_saved_model", a folder with the endpoint "serve", of batches of any size if rows do not influence each other; or "onnx", a file
+            for onnxruntime and other programs, with the sizes open that the signature leaves open.
         verbose: print where it is.
         input_signature: shapes and dtypes of the inputs, by default those the model was made for.
+        kwargs: for "onnx", opset_version, from 18.
+
+    Differs from Keras: ONNX is written from the model itself, on every engine, and needs the package onnx alone.
+
+    >>> import nyala
+    >>> model = nyala.Sequential([nyala.Input((3,)), nyala.layers.Dense(2)])
+    >>> export_model(model, "model.onnx", "onnx")  # doctest: +SKIP
     """
     where = "Model.export"
     as_choice(f"{where}(format)", format, tuple(EXPORTS))
-    if kwargs:
-        raise ArgumentTypeError(where, need="filepath, format, verbose and input_signature", got=f"also {', '.join(sorted(kwargs))}")
+    allowed = {"opset_version"} if format == "onnx" else set()
+    if set(kwargs) - allowed:
+        need = ", ".join(["filepath, format, verbose and input_signature", *sorted(allowed)])
+        raise ArgumentTypeError(where, need=need, got=f"also {', '.join(sorted(set(kwargs) - allowed))}")
     inputs = getattr(model, "inputs", None)
     if input_signature is None and not inputs:
         fix = "pass input_signature=[nyala.InputSpec(shape=(None, 3), dtype='float32')]"
         raise StateError(where, need="to know the shapes of the inputs", got="a model that was not made from inputs", fix=fix)
     signature = [model.input] if input_signature is None else input_signature
+    if format == "onnx":
+        _export_onnx(model, filepath, signature, where, verbose is not False, **kwargs)
+        return
     archive = ExportArchive()
     archive.track_and_add_endpoint("serve", model, signature)
     for name in ("variables", "trainable_variables", "non_trainable_variables"):
         archive.add_variable_collection(name, getattr(model, name))
     archive.write_out(filepath, verbose=verbose is not False)
+
+
+def _export_onnx(model: Any, filepath: Any, signature: Any, where: str, verbose: bool, opset_version: int | None = None) -> None:
+    """Write a model as an ONNX file, which is there when it is whole."""
+    if not model.built:
+        fix = "call it on data, or build(input_shape), first"
+        raise StateError(where, need="a model that has been built", got=f"{model.name!r}, which has no weights yet", fix=fix)
+    path = pathlib.Path(os.fspath(filepath))
+    if path.is_dir():
+        raise ArgumentError(f"{where}(filepath)", need="the name of a file", got=f"{str(path)!r}, which is a folder")
+    import nyala
+
+    exports = exporter("onnx")
+    given = list(signature) if isinstance(signature, (list, tuple)) else [signature]
+    whole = len(given) == 1 or getattr(model, "inputs", None) is None or len(model.inputs) == 1
+    trees = [tree.map_structure(lambda leaf: _as_spec(leaf, where), item) for item in (given if whole else [given])]
+    names = [str(tensor.name) for tensor in getattr(model, "inputs", None) or ()]
+    file = exports.as_onnx(
+        lambda *args: model(*args, training=False), trees, model.variables, where,
+        names if len(names) == len(tree.flatten(trees)) else None, list(getattr(model, "output_names", ())) or None,
+        opset_version, model.name, nyala.__version__,
+    )  # fmt: skip
+    data = file.SerializeToString()
+    write_bytes(path, data)
+    if verbose:
+        inputs, outputs = (", ".join(f"{value.name} {_shown(value)}" for value in values) for values in (file.graph.input, file.graph.output))
+        print(f"Saved {str(path)!r}: {inputs} -> {outputs}; {len(file.graph.node)} operations, {len(data) / 2**20:.1f} MiB.")
+
+
+def _shown(value: Any) -> str:
+    """The shape of an input or output of an ONNX file."""
+    sizes = [d.dim_param or (str(d.dim_value) if d.HasField("dim_value") else "?") for d in value.type.tensor_type.shape.dim]
+    return f"({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"

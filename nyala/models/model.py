@@ -193,7 +193,7 @@ class Model(Trainer, Layer):
 
         Args:
             filepath: where.
-            format: "tf_saved_model", a folder that TensorFlow loads; its endpoint is "serve".
+            format: "tf_saved_model", a folder that TensorFlow loads, whose endpoint is "serve"; or "onnx", a file, with opset_version= if it matters.
             verbose: False prints nothing.
             input_signature: an InputSpec for each input, by default those the model was made for.
         """
