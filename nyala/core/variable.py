@@ -267,6 +267,8 @@ class Variable:
         owner = real_engine()
         if owner.lends:
             self._lend_to_graphs(owner)
+            if self._place is not None:
+                self._give_back()
         if self._lent is not None:
             if owner.lends or not self._lent.ours:
                 self._lent.write(value if owner.lends else owner.to_numpy(value))
@@ -446,14 +448,8 @@ class Variable:
         return copy
 
     def __getstate__(self) -> dict:
-        return {
-            **self.__dict__,
-            "_stored": np.array(self._host()),
-            "_owner": None,
-            "_lent": None,
-            "_place": None,
-            "layout": None,
-        }  # devices may be others there
+        here = {"_stored": np.array(self._host()), "_owner": None, "_lent": None, "_place": None, "layout": None}  # devices may be others there
+        return {**self.__dict__, **here}
 
 
 _adopted: weakref.WeakValueDictionary[Any, Variable] = weakref.WeakValueDictionary()

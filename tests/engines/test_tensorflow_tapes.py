@@ -186,6 +186,11 @@ def test_another_engine_takes_variables_and_graphs_never_see_what_is_past(jit_co
         graph(X)
     np.testing.assert_allclose(model.predict(X), now, atol=1e-6)
     np.testing.assert_allclose(graph(X), now, atol=1e-6)
+    with nyala.backend("jax"):
+        model.predict(X)
+    for weight, value in zip(model.weights, model.get_weights(), strict=True):
+        weight.assign(value * 0)
+    np.testing.assert_allclose(graph(X), 0 * now)
     place = tf.Variable(X[0])
     with nyala.backend("tensorflow"):
         variable = as_variable(place)
