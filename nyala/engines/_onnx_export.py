@@ -61,7 +61,7 @@ def _trace(
     output_names: Sequence[str] | None,
 ) -> Trace:  # fmt: skip
     """The function at these sizes."""
-    trace = Trace({*names, *(output_names or ())})
+    trace = Trace({*names, *(output_names or ()), *(variable.path for variable, _ in variables)})
     engine = OnnxEngine(trace)
     leaves = [
         OnnxTensor(size, dtypes.standardize_dtype(leaf.dtype), name) for leaf, name, size in zip(tree.flatten(signature), names, sizes, strict=True)

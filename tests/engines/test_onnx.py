@@ -170,6 +170,16 @@ def test_names_shapes_and_what_is_said(tmp_path, capsys):
     assert onnx.load(path).opset_import[0].version == 21
 
 
+def test_names_that_values_might_have():
+    x = nyala.Input((3,), name="v1")
+    variable = nyala.Variable(numbers(3), name="v0")
+    file = as_onnx(lambda x: ops.tanh(ops.exp(x) * variable.value), [x], [variable], "here", ["v1"], ["v2"])
+    given = numbers(4, 3)
+    np.testing.assert_allclose(run(file, {"v1": given})[0], np.tanh(np.exp(given) * variable.numpy()), rtol=1e-5)
+    names = [name for node in file.graph.node for name in node.output]
+    assert len({*names, "v0", "v1"}) == len(names) + 2 and names[-1] == "v2"
+
+
 def test_the_file_does_not_depend_on_the_engine():
     model, _ = words()
     files = []
