@@ -654,12 +654,12 @@ class OnnxEngine(Engine):
         inputs = [x, scale] if beta is None else [x, scale, self.cast(beta, "float32")]
         return self.add_node("LayerNormalization", inputs, x, axis=-1, epsilon=float(epsilon))
 
-    def _gates(self, x: Any, order: Sequence[int], key: str) -> OnnxTensor:
+    def _gates(self, x: Any, order: tuple[int, ...]) -> OnnxTensor:
         """(d, n u) as (1, n u, d), with the gates in another order."""
         count = len(order)
         move = lambda a: np.concatenate([np.split(a, count, axis=-1)[i] for i in order], axis=-1)  # noqa: E731
         if isinstance(x.value, Constant):
-            return self.derived(x, lambda a: move(a).T[None] if a.ndim == 2 else move(a)[None], key)
+            return self.derived(x, lambda a: move(a).T[None] if a.ndim == 2 else move(a)[None], order)
         units = x.shape[-1] // count
         columns = [self.slice(x, (*(0,) * (x.ndim - 1), i * units), (*x.shape[:-1], (i + 1) * units), (1,) * x.ndim) for i in order]
         moved = self.concatenate(columns, x.ndim - 1)
@@ -677,9 +677,9 @@ class OnnxEngine(Engine):
         last = [self.reshape(OnnxTensor((1, b, units), inputs.dtype, name), (b, units)) for name in names[1:]]
         return (self.flip(outputs, (1,)) if backwards else outputs, *last)
 
-    def _biases(self, bias: Any, recurrent_bias: Any, like: Any, order: Sequence[int]) -> OnnxTensor:
+    def _biases(self, bias: Any, recurrent_bias: Any, like: Any, order: tuple[int, ...]) -> OnnxTensor:
         size = like.shape[-1]
-        parts = [self.full((1, size), 0.0, like.dtype) if x is None else self._gates(x, order, "gates") for x in (bias, recurrent_bias)]
+        parts = [self.full((1, size), 0.0, like.dtype) if x is None else self._gates(x, order) for x in (bias, recurrent_bias)]
         return self.concatenate(parts, 1)
 
     def _fast_lstm_sequence(
@@ -689,7 +689,7 @@ class OnnxEngine(Engine):
         if mask is not None or (activation, recurrent_activation) != ("tanh", "sigmoid") or inputs.dtype not in ("float32", "float64"):
             return NotImplemented
         order = (0, 3, 1, 2)  # i f c o -> i o f c
-        weights = [self._gates(kernel, order, "lstm"), self._gates(recurrent_kernel, order, "lstm"), self._biases(bias, None, kernel, order)]
+        weights = [self._gates(kernel, order), self._gates(recurrent_kernel, order), self._biases(bias, None, kernel, order)]
         return self._recurrence("LSTM", inputs, (hidden, cell), weights, go_backwards)
 
     def _fast_gru_sequence(
@@ -700,7 +700,7 @@ class OnnxEngine(Engine):
             return NotImplemented
         order = (0, 1, 2)
         second = recurrent_bias if reset_after else None
-        weights = [self._gates(kernel, order, "gru"), self._gates(recurrent_kernel, order, "gru"), self._biases(bias, second, kernel, order)]
+        weights = [self._gates(kernel, order), self._gates(recurrent_kernel, order), self._biases(bias, second, kernel, order)]
         return self._recurrence("GRU", inputs, (hidden,), weights, go_backwards, linear_before_reset=int(reset_after))
 
 

@@ -283,13 +283,11 @@ class Joined:
         arrays = [value.array for value in values]
         if all(a.ndim <= 1 and a.dtype.kind in "iu" and a.shape == first.array.shape for a in arrays):
             vector = self._vector([tuple(int(x) for x in a.reshape(-1)) for a in arrays])
-            compute = self._beside if vector.startswith(BESIDE) else self._compute
-            vector = vector if first.array.ndim else compute("Squeeze", [vector])
-            return compute("Cast", [vector], to=TYPES[first.array.dtype.name])
+            vector = vector if first.array.ndim else self._compute("Squeeze", [vector])
+            return self._compute("Cast", [vector], to=TYPES[first.array.dtype.name])
         if all(a.size and (a == arrays[0].flat[0]).all() and a.ndim == first.array.ndim for a in arrays):
             shape = self._vector([a.shape for a in arrays])
-            compute = self._beside if shape.startswith(BESIDE) else self._compute
-            return compute("Expand", [self.initializer(first.array.reshape(-1)[:1]), shape])
+            return self._compute("Expand", [self.initializer(first.array.reshape(-1)[:1]), shape])
         return self._refuse(f"an array of numbers that goes into a {kind} is computed from it beforehand")
 
     def _number(self, values: Sequence[Any], dtype: str) -> str:
@@ -300,11 +298,10 @@ class Joined:
             inverse = [1 / value for value in values]
             if all(abs(round(x) - x) < 1e-9 * abs(x) for x in inverse):
                 count = self._number([round(x) for x in inverse], dtype)
-                return (self._beside if count.startswith(BESIDE) else self._compute)("Reciprocal", [count])
+                return self._compute("Reciprocal", [count])
             self._refuse("a number is computed from it beforehand")
         vector = self._vector([(value,) for value in whole])
-        compute = self._beside if vector.startswith(BESIDE) else self._compute
-        return compute("Cast", [compute("Squeeze", [vector])], to=TYPES[dtype])
+        return self._compute("Cast", [self._compute("Squeeze", [vector])], to=TYPES[dtype])
 
     def _vector(self, values: Sequence[tuple[int, ...]]) -> str:
         """The name of a vector of sizes."""
@@ -318,7 +315,7 @@ class Joined:
             parts.append(self._near_size(column) if found is None else self._size(found))
         if len(parts) == 1:
             return parts[0]
-        return self._beside("Concat", parts, axis=0) if any(part.startswith(BESIDE) for part in parts) else self._compute("Concat", parts, axis=0)
+        return self._compute("Concat", parts, axis=0)
 
     def _near_size(self, values: Sequence[int]) -> str:
         """As _size, made of one size of a value written before, or of the product of two: strides divide sizes, and round."""
@@ -346,7 +343,7 @@ class Joined:
         return name
 
     def _beside(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
-        name = f"{BESIDE}{next(self._names)}"
+        name = self._fresh(BESIDE)
         self._local.append(helper.make_node(kind, list(inputs), [name], name=f"{kind}_{name}", **attributes))
         return name
 
@@ -371,11 +368,17 @@ class Joined:
         return self._compute("Shape", [self.open.where[axis]], start=axis, end=axis + 1)
 
     def _compute(self, kind: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """The name of what is computed of sizes: once, in front of all, or beside the next node if one of them is."""
+        if any(name.startswith(BESIDE) for name in inputs):
+            return self._beside(kind, inputs, **attributes)
         key = (kind, *inputs, *attributes.items())
         if key not in self._sizes:
-            self._sizes[key] = name = f"size_of_{next(self._names)}"
+            self._sizes[key] = name = self._fresh("size_of_")
             self.first.append(helper.make_node(kind, list(inputs), [name], name=f"{kind}_{name}", **attributes))
         return self._sizes[key]
+
+    def _fresh(self, prefix: str) -> str:
+        return next(name for n in self._names if (name := f"{prefix}{n}") not in self._taken)
 
     def initializer(self, array: np.ndarray, name: str = "constant") -> str:
         """The name of an array of the file; equal small ones are one."""
@@ -383,7 +386,7 @@ class Joined:
         key = (array.dtype.name, array.shape, array.tobytes()) if small else id(array)
         if key not in self.initializers:
             base = name.replace(" ", "_")
-            name = base if base not in self._taken else f"{base}_{next(self._names)}"
+            name = base if base not in self._taken else self._fresh(f"{base}_")
             self._taken.add(name)
             self._kept.append(array)
             self.initializers[key] = _tensor(array, name)

@@ -51,7 +51,7 @@ def leave_us_as_we_are() -> None:
 
 def rewritten(function: Callable) -> Callable:
     """A function of the user's, with `if` and `for` on tensors, as AutoGraph rewrites it where the graph around it was written so."""
-    return autograph.tf_convert(function, ag_ctx.control_status_ctx(), convert_by_default=False)
+    return function if tf.executing_eagerly() else autograph.tf_convert(function, ag_ctx.control_status_ctx(), convert_by_default=False)
 
 
 def taped(function: Callable) -> tuple[Any, tf.GradientTape]:

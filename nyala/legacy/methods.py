@@ -434,11 +434,24 @@ def _set_attribute(self: Any, name: str, value: Any) -> None:
 # Steps of tf.keras -----------------------------------------------------------------------------------------------------------------
 
 
-class CompiledLoss:
-    """`model.compiled_loss` of tf.keras: the compiled loss as a function, which counts what it returns."""
+class _Compiled:
+    """A part of what a model was compiled with."""
+
+    metrics: Any
 
     def __init__(self, model: Any) -> None:
         self._model = model
+
+    def reset_state(self) -> None:
+        """Count from nothing again."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    reset_states = reset_state
+
+
+class CompiledLoss(_Compiled):
+    """`model.compiled_loss` of tf.keras: the compiled loss as a function, which counts what it returns."""
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None, regularization_losses: Any = None) -> Any:
         objectives = _bound(self._model, y_true, y_pred)
@@ -457,19 +470,9 @@ class CompiledLoss:
         objectives = self._model._objectives
         return [objectives.loss_tracker, *(t for t in objectives.trackers if t is not None)]
 
-    def reset_state(self) -> None:
-        """Count from nothing again."""
-        for metric in self.metrics:
-            metric.reset_state()
 
-    reset_states = reset_state
-
-
-class CompiledMetrics:
+class CompiledMetrics(_Compiled):
     """`model.compiled_metrics` of tf.keras: the compiled metrics as one."""
-
-    def __init__(self, model: Any) -> None:
-        self._model = model
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Count a batch."""
@@ -479,13 +482,6 @@ class CompiledMetrics:
     def metrics(self) -> list[Any]:
         """The metrics, once a batch has been seen."""
         return [metric for _, metric, _ in self._model._objectives.bound]
-
-    def reset_state(self) -> None:
-        """Count from nothing again."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    reset_states = reset_state
 
 
 def _bound(model: Any, y_true: Any, y_pred: Any) -> Any:

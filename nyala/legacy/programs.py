@@ -13,8 +13,7 @@ AROUND = {
     "errors", "executing_eagerly", "experimental", "get_default_graph", "get_logger", "global_variables_initializer", "io", "keras", "logging",
     "random", "reset_default_graph", "saved_model", "set_random_seed", "summary", "sysconfig", "test", "train", "version", "bfloat16", "bool",
     "float16", "float32", "float64", "int16", "int32", "int64", "int8", "string", "uint16", "uint8", "ConfigProto", "GPUOptions",
-    "enable_eager_execution",
-    "disable_eager_execution", "enable_v2_behavior",
+    "enable_eager_execution", "disable_eager_execution", "enable_v2_behavior",
 }  # fmt: skip
 
 
@@ -30,7 +29,7 @@ def first_call(source: str | bytes) -> tuple[str, int] | None:
     except (SyntaxError, ValueError):  # Python will say what is wrong
         return None
     aliases = {name for name, module, _ in _imports(parsed) if module == "tensorflow"}
-    found = [(f"{name}", line) for name, module, line in _imports(parsed) if module.startswith("tensorflow.") and _computes(module.split(".")[1])]
+    found = [(name, line) for name, module, line in _imports(parsed) if module.startswith("tensorflow.") and _computes(module.split(".")[1])]
     for node in ast.walk(parsed):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases and _computes(node.attr):
             found.append((f"{node.value.id}.{node.attr}", node.lineno))

@@ -79,8 +79,7 @@ def explained(model: Any, mode: str, error: Exception) -> Exception:
 
 def written_for(model: Any, mode: str) -> tuple[str | None, str | None]:
     """How a step of the user's takes gradients, and the engine that can: (None, None) if its code has nothing of the kind."""
-    names = set(_names(inspect.unwrap(getattr(type(model), f"{mode}_step")).__code__))
-    return next((FOREIGN[name] for name in FOREIGN if name in names), (None, None))
+    return _foreign(getattr(inspect.unwrap(getattr(type(model), f"{mode}_step")), "__code__", None))
 
 
 def with_leaves(model: Any, mode: str, data: Any) -> Any:
@@ -94,6 +93,12 @@ def with_leaves(model: Any, mode: str, data: Any) -> Any:
     for key, variable in inside.touched.items():
         variable.assign(here.stop_gradient(inside.values[key]))
     return tree.map_structure(lambda leaf: here.stop_gradient(leaf) if here.is_tensor(leaf) else leaf, logs)
+
+
+@functools.lru_cache(32)  # asked in each step where nothing compiles
+def _foreign(code: CodeType | None) -> tuple[str | None, str | None]:
+    names = set() if code is None else set(_names(code))
+    return next((FOREIGN[name] for name in FOREIGN if name in names), (None, None))
 
 
 def _names(code: CodeType) -> Iterator[str]:
