@@ -175,6 +175,25 @@ class Steps(Compiling):
 
     # Running steps ------------------------------------------------------------------------------------------------------------------------
 
+    def make_train_function(self, force: bool = False) -> None:
+        """Have `fit` compile its step anew if force is true, say after Python that the step reads has changed. Else nothing: fit compiles when it must."""
+        if force:
+            self._forget_programs()
+
+    make_test_function = make_predict_function = make_train_function
+
+    def _refuse_own_functions(self, *modes: str) -> None:
+        """Functions over iterators, which subclasses of Keras's own trainers may write, would never be called here: say so."""
+        for mode in modes:
+            if getattr(type(self), f"make_{mode}_function") is not Steps.make_train_function:
+                raise StateError(
+                    type(self).__name__,
+                    need=f"its own steps in a method {mode}_step(self, data)",
+                    got=f"a method make_{mode}_function",
+                    why="what runs the steps differs from engine to engine and is not overridden",
+                    fix=f"write what it does with one batch as {mode}_step",
+                )
+
     def _train_function(self) -> Callable[[tuple], Any]:
         plain = not self._is_own_step("train") and self._has_plain_logs()
         return with_masks(self._update_only if plain else self._tracked_train_step)

@@ -82,6 +82,7 @@ class Trainer(StateTree):
         from nyala.callbacks.callback_list import CallbackList
 
         self._require_compiled("fit")
+        self._refuse_own_functions("train", "test")
         if not engine.differentiable:
             raise StateError(
                 "fit", need="an engine with gradients", got=f"{current().name!r}, which has none", fix="nyala.set_backend('jax') or 'torch'"
@@ -212,6 +213,7 @@ class Trainer(StateTree):
         from nyala.callbacks.callback_list import CallbackList
 
         self._require_compiled("evaluate")
+        self._refuse_own_functions("test")
         if kwargs:
             raise ArgumentTypeError("evaluate", need="arguments that it knows", got=f"{sorted(kwargs)}")
         team = Workers(workers, use_multiprocessing, max_queue_size)
@@ -264,6 +266,7 @@ class Trainer(StateTree):
             program = self._programs.direct.get((current(), x.shape, x.dtype))
             if program is not None and len(x) <= (batch_size or 32) and not self.run_eagerly:
                 return joined([program((x,))])
+        self._refuse_own_functions("predict")
         team = Workers(workers, use_multiprocessing, max_queue_size)
         data = as_data(self._on_host(x), batch_size=batch_size, steps=steps, where="predict", workers=team)
         if isinstance(data, ArrayData) and not callbacks and verbose in ("auto", 0):

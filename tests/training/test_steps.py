@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Steps: one batch at a time, evaluate and predict, steps that users write, losses that layers add, and how often anything is traced."""
 
+import re
 import warnings
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import nyala
 from nyala import layers, ops
+from nyala.core.errors import StateError
 from nyala.testing import installed_engines
 from nyala.training.data import unpack_x_y_sample_weight
 from tests.training.tools import X, Y, linear, numbers, two_outputs
@@ -160,6 +162,42 @@ def test_steps_of_ones_own(each_engine):
     kernel = kernel - 0.05 * X.T @ np.sign(error) / 11
     bias = bias - 0.05 * np.mean(np.sign(error), axis=0)
     assert history["val_worst"][0] == pytest.approx(np.max(np.abs(X @ kernel + bias - Y)), rel=1e-5)
+
+
+@pytest.mark.parametrize("mode, run", [("train", "fit"), ("test", "fit"), ("test", "evaluate"), ("predict", "predict")])
+def test_functions_over_iterators_are_refused(mode, run):
+    """Of Keras's own trainers; they were ignored."""
+    kind = type("Mine", (nyala.Sequential,), {f"make_{mode}_function": lambda self, force=False: None})
+    model = kind([nyala.Input((3,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    text = (
+        f"Mine needs its own steps in a method {mode}_step(self, data), got a method make_{mode}_function.\n"
+        "  why: what runs the steps differs from engine to engine and is not overridden\n"
+        f"  fix: write what it does with one batch as {mode}_step"
+    )
+    before = model.get_weights()
+    with pytest.raises(StateError, match=f"^{re.escape(text)}$"):
+        getattr(model, run)(*([X] if run == "predict" else [X, Y]), verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("name", COMPILING)
+def test_steps_are_compiled_anew_on_request(name):
+    with nyala.backend(name):
+        model = custom()
+        factor, traced = [1.0], []
+
+        def train_step(self, data):
+            traced.append(factor[0])
+            return {"factor": ops.mean(self(data[0])) * 0 + factor[0]}
+
+        model.__class__ = type("Scaled", (Custom,), {"train_step": train_step})
+        assert model.fit(X, Y, verbose=0).history["factor"] == [1.0]
+        factor[0], count = 2.0, len(traced)
+        assert model.make_train_function() is None
+        assert model.fit(X, Y, verbose=0).history["factor"] == [1.0] and len(traced) == count
+        model.make_train_function(force=True)
+        assert model.fit(X, Y, verbose=0).history["factor"] == [2.0]
 
 
 class Sees(nyala.Sequential):
