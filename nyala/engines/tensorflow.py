@@ -28,6 +28,7 @@ from nyala.engines import _tensorflow_loops as loops
 from nyala.engines import _tensorflow_tapes as tapes
 from nyala.engines import _tensorflow_windows as windows
 from nyala.engines._memory import keep_freed_memory
+from nyala.engines._tensorflow_checkpoints import take_checkpoints
 from nyala.engines._tensorflow_fast import FAST
 from nyala.engines._tensorflow_loops import kept_apart
 from nyala.engines._tensorflow_tracing import Compiled, by_xla, recorded, tracing, use_xla
@@ -138,6 +139,7 @@ class TensorFlowEngine(Engine):
         keep_freed_memory()
         take_calls()
         tapes.leave_us_as_we_are()
+        take_checkpoints()
         for device in tf.config.list_physical_devices("GPU"):
             with contextlib.suppress(RuntimeError):  # in use already
                 tf.config.experimental.set_memory_growth(device, True)  # else it takes all memory of the device at once

@@ -6,6 +6,7 @@ What a format is made of stands beside the engine whose library writes it. Start
 
 from __future__ import annotations
 
+import inspect
 import os
 import pathlib
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from nyala.files.atomic import replacing_folder, write_bytes
 from nyala.layers.arguments import as_choice
 from nyala.layers.input_spec import InputSpec
 from nyala.layers.layer import Layer
+from nyala.layers.shapes import shape_places
 
 SAVED_MODEL = {"assets", "assets.extra", "debug", "fingerprint.pb", "keras_metadata.pb", "saved_model.pb", "variables"}
 
@@ -167,7 +169,7 @@ def export_model(
         format: "tf_saved_model", a folder with the endpoint "serve", of batches of any size if rows do not influence each other; or "onnx", a file
             for onnxruntime and other programs, with the sizes open that the signature leaves open.
         verbose: print where it is.
-        input_signature: shapes and dtypes of the inputs, by default those the model was made for.
+        input_signature: shapes and dtypes of the inputs, by default those the model was made for, or, for any number of rows, built with.
         kwargs: for "onnx", opset_version, from 18.
 
     Differs from Keras: ONNX is written from the model itself, on every engine, and needs the package onnx alone.
@@ -182,11 +184,7 @@ def export_model(
     if set(kwargs) - allowed:
         need = ", ".join(["filepath, format, verbose and input_signature", *sorted(allowed)])
         raise ArgumentTypeError(where, need=need, got=f"also {', '.join(sorted(set(kwargs) - allowed))}")
-    inputs = getattr(model, "inputs", None)
-    if input_signature is None and not inputs:
-        fix = "pass input_signature=[nyala.InputSpec(shape=(None, 3), dtype='float32')]"
-        raise StateError(where, need="to know the shapes of the inputs", got="a model that was not made from inputs", fix=fix)
-    signature = [model.input] if input_signature is None else input_signature
+    signature = _signature_of(model, where) if input_signature is None else input_signature
     if format == "onnx":
         _export_onnx(model, filepath, signature, where, verbose is not False, **kwargs)
         return
@@ -195,6 +193,21 @@ def export_model(
     for name in ("variables", "trainable_variables", "non_trainable_variables"):
         archive.add_variable_collection(name, getattr(model, name))
     archive.write_out(filepath, verbose=verbose is not False)
+
+
+def _signature_of(model: Any, where: str) -> list:
+    """The inputs that a model was made from or, of one that is called with a single argument, those it was first called with."""
+    if getattr(model, "inputs", None):
+        return [model.input]
+    shapes = getattr(model, "_build_shapes", None) if model.built else None
+    parameters = [p for p in inspect.signature(model.call).parameters.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    if not shapes or len(shapes) != 1 or len(parameters) != 1:
+        got = "a model that is not built" if not model.built else f"a model whose call takes {len(parameters)} arguments"
+        fix = "pass input_signature=[nyala.InputSpec(shape=(None, 3), dtype='float32')], one for each argument"
+        raise StateError(where, need="to know the shapes of the inputs", got=got, fix=fix)
+    (shape,) = shapes.values()
+    opened = lambda leaf: InputSpec(shape=(None, *leaf[1:]), dtype=model.input_dtype)  # noqa: E731
+    return [tree.map_structure_up_to(shape_places(shape), opened, shape)]
 
 
 def _export_onnx(model: Any, filepath: Any, signature: Any, where: str, verbose: bool, opset_version: int | None = None) -> None:

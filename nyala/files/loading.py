@@ -93,18 +93,19 @@ class Plan:
         self.whole: list[tuple[Variable, Source, int]] = []  # whole numbers that may be too large for their variable, with the least they may be
         self._verified = False
 
-    def check(self, skip_mismatch: bool = False) -> None:
-        """Raise unless everything fits."""
+    def check(self, skip_mismatch: bool | None = False) -> None:
+        """Raise unless everything fits; skip_mismatch is None where nobody can pass it."""
         report = self.report
         if report.fits or (skip_mismatch and (report.loaded or not report.mismatched)):
             return
         first = (report.mismatched or report.missing or report.unexpected)[0]
+        other = "" if skip_mismatch is None else ", or pass skip_mismatch=True to take what fits"
         raise WeightsMismatchError(
             self.where,
             need="the weights of the model, each of its shape",
             got=str(report),
             why=f"the first difference: {first}",
-            fix="use the architecture with which they were saved, or pass skip_mismatch=True to take what fits; no weight was changed",
+            fix=f"use the architecture with which they were saved{other}; no weight was changed",
             rule="weights-mismatch",
         )
 

@@ -102,6 +102,11 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name
         raise _by_name(where)
     if kind == "npz":
         return npz.load_npz(model, filepath, skip_mismatch, where)
+    return set_stored(model, filepath, kind, where, skip_mismatch)
+
+
+def set_stored(model: Any, filepath: Any, kind: str, where: str, skip_mismatch: bool | None = False) -> Report:
+    """Set the weights of a layer or model from a file that names the objects they belong to: all of them or, if one does not fit, none."""
     with reading_stored(filepath, kind, where) as stored:
         return _set(model, stored, skip_mismatch, where)
 
@@ -127,7 +132,7 @@ def reading_stored(filepath: Any, kind: str, where: str) -> Iterator[Stored]:
             yield stored
 
 
-def _set(model: Any, stored: Stored, skip_mismatch: bool, where: str) -> Report:
+def _set(model: Any, stored: Stored, skip_mismatch: bool | None, where: str) -> Report:
     planned = plan([place for place in places(model) if not place.path.startswith("optimizer")], stored, where)
     planned.check(skip_mismatch)
     if not planned.report.fits:

@@ -16,6 +16,9 @@ AROUND = {
     "enable_eager_execution", "disable_eager_execution", "enable_v2_behavior",
 }  # fmt: skip
 
+# Beside them, what takes models and needs that engine.
+OF_MODELS = {("train", "Checkpoint"), ("train", "CheckpointManager"), ("saved_model", "save")}
+
 
 def first_call(source: str | bytes) -> tuple[str, int] | None:
     """The first function of TensorFlow's own that a program computes with, and its line; None if there is none.
@@ -31,9 +34,17 @@ def first_call(source: str | bytes) -> tuple[str, int] | None:
     aliases = {name for name, module, _ in _imports(parsed) if module == "tensorflow"}
     found = [(name, line) for name, module, line in _imports(parsed) if module.startswith("tensorflow.") and _computes(module.split(".")[1])]
     for node in ast.walk(parsed):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases and _computes(node.attr):
-            found.append((f"{node.value.id}.{node.attr}", node.lineno))
+        names = _dotted(node)
+        if names[0] in aliases and ((len(names) == 2 and _computes(names[1])) or names[1:] in OF_MODELS):
+            found.append((".".join(names), getattr(node, "lineno", 0)))
     return min(found, key=lambda pair: pair[1], default=None)
+
+
+def _dotted(node: ast.AST) -> tuple[str, ...]:
+    """The names of an expression that is names with dots between them, else one that nothing has."""
+    if isinstance(node, ast.Attribute):
+        return (*_dotted(node.value), node.attr)
+    return (node.id,) if isinstance(node, ast.Name) else ("",)
 
 
 def _computes(name: str) -> bool:

@@ -176,7 +176,7 @@ class Steps(Compiling):
     # Running steps ------------------------------------------------------------------------------------------------------------------------
 
     def make_train_function(self, force: bool = False) -> None:
-        """Have `fit` compile its step anew if force is true, say after Python that the step reads has changed. Else nothing: fit compiles when it must."""
+        """Have `fit` compile its step anew if force is true, say after values of Python that the step reads have changed. Else do nothing."""
         if force:
             self._forget_programs()
 

@@ -77,6 +77,9 @@ def test_what_cannot_be_run(tmp_path):
 
 @pytest.mark.parametrize(("code", "found"), [
     ("import tensorflow as tf\nfrom tensorflow import keras\ntf.keras.layers.Dense(3)\ntf.data.Dataset.range(3)\ntf.random.set_seed(1)\n", None),
+    ("import tensorflow as tf\nlast = tf.train.latest_checkpoint('.')\ntf.saved_model.load(last)\nkeep.train.Checkpoint()\n", None),
+    ("import tensorflow as tf\nlast = tf.train.latest_checkpoint('.')\ntf.train.Checkpoint(x=3)\n", ("tf.train.Checkpoint", 3)),
+    ("import tensorflow as t\nt.saved_model.save(model, 'm')\n", ("t.saved_model.save", 2)),
     ("import tensorflow as tf\nx = 1\ny = tf.reduce_sum(x)\ntf.matmul(x, x)\n", ("tf.reduce_sum", 3)),
     ("import tensorflow\n@tensorflow.function\ndef f(): pass\n", ("tensorflow.function", 2)),
     ("from tensorflow import keras, GradientTape\n", ("GradientTape", 1)),
