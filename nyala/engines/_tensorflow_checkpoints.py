@@ -95,11 +95,10 @@ class State(tf.train.experimental.PythonState):
         """Give the object its numbers, or raise and change nothing of it."""
         from nyala.optimizers.optimizer import Optimizer
 
-        with current().outside_graphs():
-            if isinstance(self.owner, Optimizer) and not self.owner.built:
-                _when_built(self.owner, functools.partial(_restore, self.owner, string_value))
-            else:
-                _restore(self.owner, string_value)
+        if isinstance(self.owner, Optimizer) and not self.owner.built:
+            _when_built(self.owner, functools.partial(_restore, self.owner, string_value))
+        else:
+            _restore(self.owner, string_value)
 
 
 def _trackable(value: Any) -> Any:
@@ -172,7 +171,7 @@ def _when_built(optimizer: Any, restore: Callable[[], None]) -> None:
     def build(variables: Sequence[Variable]) -> None:
         optimizer.__dict__.pop("build", None)
         optimizer.build(variables)
-        with current().outside_graphs():
+        with current().outside_graphs():  # it may be in the first step of one: what is set there would be set in each step
             restore()
 
     optimizer.__dict__["build"] = build

@@ -43,20 +43,21 @@ class Network(nyala.Model):
 
 def run(x, y, optimizer="Adam"):
     """A loop of one's own: what a step returns, and the checkpoint around all of its state."""
-    model, mean, steps = Network(), nyala.metrics.Mean(), tf.Variable(0)
+    model, mean, steps, count = Network(), nyala.metrics.Mean(), tf.Variable(0), tf.Variable(0)
     optimizer = getattr(nyala.optimizers, optimizer)(0.05)
 
     @tf.function
     def step():
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean((model(x, training=True) - y) ** 2)
+        count.assign(tf.cast(optimizer.iterations, "int32"))  # from now on they live in TensorFlow
         variables = model.trainable_variables
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         mean.update_state(loss)
         steps.assign_add(1)
         return loss
 
-    return lambda: float(step()), tf.train.Checkpoint(model=model, optimizer=optimizer, mean=mean, steps=steps)
+    return lambda: float(step()), tf.train.Checkpoint(model=model, optimizer=optimizer, mean=mean, steps=steps, count=count)
 
 
 @pytest.mark.parametrize("optimizer", ["Adam", "SGD", "RMSprop"])
@@ -75,7 +76,8 @@ def test_a_run_goes_on(optimizer, random, tmp_path):
     other, again = run(x, y, optimizer)
     again.restore(saved).assert_consumed()
     assert [other() for _ in range(3)] == expected
-    assert int(again.steps) == 6 and float(again.mean.result()) == float(checkpoint.mean.result())
+    assert int(again.steps) == int(again.count) + 1 == int(again.optimizer.iterations) == 6
+    assert float(again.mean.result()) == float(checkpoint.mean.result())
     for one, two in zip(checkpoint.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 
