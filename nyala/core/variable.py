@@ -8,11 +8,12 @@ and what is assigned stays in the scope until it is handed out. Values start on 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from nyala.core import dtypes, names, sharding
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ResourceLimitError, ShapeError
 from nyala.engines import current, engine, get_engine, real_engine, using
 from nyala.engines.protocol import Engine, Tensor
+
+Called = TypeVar("Called", bound=Callable[..., Any])
 
 
 class _State(threading.local):
@@ -29,6 +32,7 @@ class _State(threading.local):
         self.scopes: list[Scope] = []
         self.autocast: str | None = None
         self.plan: Plan | None = None
+        self.plainly = False  # whether variables show their values rather than their leaves, see Variable.leaf
 
 
 state = _State()
@@ -127,6 +131,20 @@ def autocast(dtype: str | None) -> Iterator[None]:
         state.autocast = before
 
 
+def plainly(function: Called) -> Called:
+    """A function of the library that trains, predicts or updates: no graph for a backward() of the user's begins at the variables it reads."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        before, state.plainly = state.plainly, True
+        try:
+            return function(*args, **kwargs)
+        finally:
+            state.plainly = before
+
+    return cast("Called", run)
+
+
 class Variable:
     """A tensor that programs read and assign; the state of layers, optimizers and metrics.
 
@@ -151,6 +169,7 @@ class Variable:
     _should_act_as_resource_variable = True  # TensorFlow's tapes ask for its `handle`
     _lent: Any = None  # the place of the value in graphs of the engine's library, while it has one: it is not in `_stored` then
     _place: Any = None  # the same, while another engine has the value
+    _leaf: Any = None  # what gradients of the user's own backward() go to
     of_windows = False  # whether this is the kernel of a convolution, whose memory the engine may put in the order of its choice
 
     def __init__(
@@ -210,8 +229,15 @@ class Variable:
         if here.lends:
             self._lend_to_graphs(here)
             here.seen(self)
-        value = self._uncast()
+        value = self._uncast() if self._leaf is None or state.scopes or state.plainly or not here.has_backward else self.leaf()
         return here.cast(value, state.autocast) if casts else value
+
+    def leaf(self) -> Tensor:
+        """The value as a tensor of its own, the same one each time, that gradients of a backward() of the user's go to, as `.grad`.
+
+        Only on engines that have such tensors. What is written into either is in both."""
+        self._leaf = real_engine().leaf(self.stored(), self._leaf)
+        return self._leaf
 
     def _uncast(self) -> Tensor:
         """The value in force here, in its own dtype."""
@@ -274,7 +300,7 @@ class Variable:
                 self._lent.write(value if owner.lends else owner.to_numpy(value))
                 return
             self._take_back()
-        self._stored, self._owner = self.arranged(value, owner), owner
+        self._stored, self._owner = self.arranged(owner.settled(value), owner), owner
 
     def _lend_to_graphs(self, here: Engine) -> None:
         """In a graph that is none of ours: move the value to where such graphs read it when they run."""

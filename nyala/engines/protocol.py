@@ -152,6 +152,15 @@ class Engine:
         """Inside, tensors with these values, on which the library's own backward() puts gradients as `.grad`. Only an engine that `has_backward`."""
         raise NotImplementedError
 
+    def leaf(self, value: Tensor, leaf: Tensor | None = None) -> Tensor:
+        """A tensor in the memory of this one on which backward() puts gradients; `leaf` itself, if given, in that memory from now on. Only an
+        engine that `has_backward`."""
+        raise NotImplementedError
+
+    def settled(self, value: Tensor) -> Tensor:
+        """The value without the graph that it may carry for a backward()."""
+        return value
+
     # Several devices. layout: .axes, for each axis of the tensor the name of an axis of its .device_mesh, or None. Engines that do not divide tensors
     # (shards is False) are given no layouts.
 

@@ -203,6 +203,16 @@ class TorchEngine(Engine):
         with torch.enable_grad():
             yield [x.detach().clone().requires_grad_(x.is_floating_point()) for x in values]
 
+    def leaf(self, value: Tensor, leaf: Tensor | None = None) -> Tensor:
+        if leaf is None:
+            return value.detach().requires_grad_(value.is_floating_point())
+        if leaf.data_ptr() != value.data_ptr():
+            leaf.data = value.detach()
+        return leaf
+
+    def settled(self, value: Tensor) -> Tensor:
+        return value.detach() if value.requires_grad else value
+
     def adopt(self, array: np.ndarray, dtype: str | None) -> Tensor:
         target = self.canonical_dtype(dtype or array.dtype.name)
         if _is_foreign(array.dtype.name):  # carried over as bits

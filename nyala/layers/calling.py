@@ -6,7 +6,9 @@ Knows nothing of configs. Start at Calling.__call__; _run is the way of every te
 
 from __future__ import annotations
 
+import functools
 import inspect
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -25,6 +27,7 @@ from nyala.engines import current
 from nyala.engines.protocol import Tensor
 from nyala.layers.building import Building, CallSignature, call_signature
 from nyala.layers.input_spec import check_inputs
+from nyala.layers.leaves import run_from_leaves, wants_graph
 from nyala.layers.shapes import shape_places, shapes_of
 
 
@@ -48,6 +51,8 @@ class Calling(Building):
     _losses: list[Tensor]
     _loss_layers: list[Calling]
     _remat: Any
+    _asked_for_parameters = False  # see leaves.py
+    _built_for_leaves = False
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The mathematics, on tensors. Subclasses write it; `training` and `mask` are passed if it takes them."""
@@ -64,8 +69,11 @@ class Calling(Building):
             )
         if contains_symbolic(args) or (kwargs and contains_symbolic(kwargs)):
             return self.symbolic_call(*args, **kwargs)
+        run = self._run
+        if context.root is None and current().has_backward and wants_graph(self, sys._getframe(1)):
+            run = functools.partial(run_from_leaves, self)
         try:
-            return self._run(args, kwargs)
+            return run(args, kwargs)
         except Exception as error:
             self._explain(error, args)
             raise

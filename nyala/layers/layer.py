@@ -8,6 +8,7 @@ signature. The floors below, each knowing only those before it: `tracking.py` (w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from nyala import dtype_policies
@@ -15,6 +16,7 @@ from nyala.core.audit import looking_through
 from nyala.core.errors import ArgumentTypeError
 from nyala.core.scopes import remat_scope
 from nyala.core.serialization import serialize_keras_object
+from nyala.layers import leaves
 from nyala.layers.calling import Calling, context
 from nyala.layers.configuring import bind, config_value, declared_input_shape, own_parameters, revived, unknown_arguments
 from nyala.layers.input_spec import InputSpec
@@ -96,6 +98,21 @@ class Layer(Calling):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+    # Loops of one's own with backward() ---------------------------------------------------------------------------------------------------
+
+    def parameters(self) -> Iterator[Any]:
+        """The values of the trainable weights, for torch.optim and the like on the engine 'torch': tensors that may be updated in place, and on which
+        loss.backward() puts gradients."""
+        return (leaf for _, leaf in self.named_parameters())
+
+    def named_parameters(self) -> Iterator[tuple[str, Any]]:
+        """As `parameters`, with the paths of the weights."""
+        return leaves.parameters(self)
+
+    def zero_grad(self) -> None:
+        """Forget the gradients that backward() has put on the weights. In a step of fit there is nothing to do: gradients begin at nothing there."""
+        leaves.forget_gradients(self.trainable_variables)
 
     # Config -----------------------------------------------------------------------------------------------------------------------------
 

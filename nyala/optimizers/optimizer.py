@@ -22,7 +22,7 @@ from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError, missing_method
 from nyala.core.op import convert
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
-from nyala.core.variable import Variable, as_variable, purify
+from nyala.core.variable import Variable, as_variable, plainly, purify
 from nyala.engines import engine, get_engine, real_engine, using
 from nyala.engines.protocol import Tensor
 from nyala.optimizers.checks import check_arguments, check_count, takes_step
@@ -274,6 +274,7 @@ class Optimizer:
 
     # One step ---------------------------------------------------------------------------------------------------------------------
 
+    @plainly
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None) -> None:
         """Update variables with their gradients; those not seen before get their slots now.
 

@@ -90,9 +90,6 @@ class Steps(Compiling):
     def _scaled(self, loss: Any) -> Any:
         return self.optimizer.scale_loss(loss) if hasattr(self.optimizer, "scale_loss") else loss
 
-    def zero_grad(self) -> None:
-        """Nothing, for steps that call loss.backward(): the gradients of each step begin at nothing."""
-
     def test_step(self, data: Any) -> dict[str, Any]:
         """One batch of evaluate; returns logs."""
         logs = self._measure(data)

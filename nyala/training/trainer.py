@@ -12,7 +12,7 @@ import numpy as np
 
 from nyala.core import config, tree
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
-from nyala.core.variable import Variable
+from nyala.core.variable import Variable, plainly
 from nyala.engines import current, engine
 from nyala.training import data as data_module
 from nyala.training.accumulation import check_accumulate, train_data
@@ -32,6 +32,7 @@ class Trainer(StateTree):
 
     # Training -------------------------------------------------------------------------------------------------------------------------
 
+    @plainly
     def fit(
         self,
         x: Any = None,
@@ -190,6 +191,7 @@ class Trainer(StateTree):
 
     # Evaluation and prediction ----------------------------------------------------------------------------------------------------------
 
+    @plainly
     def evaluate(
         self,
         x: Any = None,
@@ -238,6 +240,7 @@ class Trainer(StateTree):
         values = [logs[name] for name in (*order, *(k for k in logs if k not in order))]
         return values[0] if len(values) == 1 else values
 
+    @plainly
     def predict(
         self,
         x: Any,
@@ -295,6 +298,7 @@ class Trainer(StateTree):
 
     # One batch at a time ----------------------------------------------------------------------------------------------------------------
 
+    @plainly
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False) -> Any:
         """One update with one batch; returns the loss and metrics of this batch."""
         self._require_compiled("train_on_batch")
@@ -302,6 +306,7 @@ class Trainer(StateTree):
         self._prepare(data, training=True)
         return self._on_batch("train", data, self._train_function(), return_dict)
 
+    @plainly
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """Loss and metrics of one batch."""
         self._require_compiled("test_on_batch")
@@ -316,6 +321,7 @@ class Trainer(StateTree):
         logs = self._logs(runner)
         return logs if return_dict else self._flat_results(logs)
 
+    @plainly
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""
         self._ensure_programs()

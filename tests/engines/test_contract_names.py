@@ -27,6 +27,7 @@ ALLOWED = {  # file, or folder: why
     "layers/core/jax_layer.py": "a layer whose purpose is code of one library",
     "layers/core/tfsm_layer.py": "a layer whose purpose is code of one library",
     "layers/core/torch_module_wrapper.py": "a layer whose purpose is code of one library",
+    "layers/leaves.py": "a message that says what to choose instead",
     "layers/names.py": "files of those layers",
     "legacy/": "old spellings and old graphs",
     "models/sequential.py": "layers of another package, which are told apart from ours in a message",
