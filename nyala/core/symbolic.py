@@ -247,6 +247,12 @@ class Function(Operation):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         return self.op(*args, **kwargs)
 
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """Symbolic outputs for symbolic inputs; an unknown size is taken to fit the known one that it meets."""
+        from nyala.engines.spec import infer_fitting
+
+        return _infer_symbolic(infer_fitting, self.call, args, kwargs)
+
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "op": self.op.__name__}
 
@@ -292,7 +298,13 @@ def infer_symbolic(function: Callable, *args: Any, **kwargs: Any) -> Any:
     """Run function on the shapes of symbolic arguments; its results as symbolic tensors.
 
     Code that calls into the array library of the engine itself cannot run on shapes alone: it is then traced by the engine."""
-    from nyala.engines.spec import Spec, infer
+    from nyala.engines.spec import infer
+
+    return _infer_symbolic(infer, function, args, kwargs)
+
+
+def _infer_symbolic(infer: Callable, function: Callable, args: tuple, kwargs: dict) -> Any:
+    from nyala.engines.spec import Spec
 
     def to_spec(leaf: Any) -> Any:
         if isinstance(leaf, Symbolic) and leaf.dtype == "string":

@@ -129,14 +129,15 @@ def holds(dtype: str, value: Any) -> bool:
 
 
 def broadcast(where: str, *shapes: Shape) -> Shape:
-    """The shape NumPy broadcasts these to."""
+    """The shape NumPy broadcasts these to. An unknown size beside a known one is taken to fit it."""
     ndim = max(map(len, shapes), default=0)
     result = []
     for sizes in zip(*[(1,) * (ndim - len(shape)) + shape for shape in shapes], strict=True):
         distinct = {n for n in sizes if n != 1}
-        if len(distinct) > 1:
+        known = {n for n in distinct if not isinstance(n, UnknownSize)} if len(distinct) > 1 else distinct
+        if len(known) > 1 or (distinct and not known):
             refuse(where, "shapes that broadcast (aligned at the last axis, sizes equal or 1)", " and ".join(map(str, shapes)))
-        result.append(distinct.pop() if distinct else 1)
+        result.append(known.pop() if known else 1)
     return tuple(result)
 
 

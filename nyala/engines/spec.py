@@ -7,7 +7,8 @@ or accept by luck (mixed dtypes, integers where floats belong), are refused here
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +53,11 @@ from nyala.engines._spec_rules import (
 )
 from nyala.engines.protocol import Engine, Tree
 
-__all__ = ["Spec", "SpecEngine", "SpecTensor", "UnknownSize", "infer"]
+__all__ = ["Spec", "SpecEngine", "SpecTensor", "UnknownSize", "infer", "infer_fitting"]
 
 STAND_INS = (240, 480)  # what an unknown size is taken for: many divisors, so that pooling, folding and splitting divide evenly
+LARGE_STAND_INS = (720720, 1441440)  # what is tried where these do not fit: all numbers up to 16 divide them
+MOST_SIZES = 12  # that are tried in the place of an unknown one
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,67 @@ def infer(function: Callable, *args: Tree, **kwargs: Tree) -> Tree:
     unknown = any(isinstance(leaf, Spec) and None in leaf.shape for leaf in leaves((args, kwargs)))
     results = [_run(function, args, kwargs, size, unknown) for size in (STAND_INS if unknown else STAND_INS[:1])]
     return _compare(results[0], results[-1])
+
+
+def infer_fitting(function: Callable, *args: Tree, **kwargs: Tree) -> Tree:
+    """As infer, for a function without side effects that may refuse the stand-ins though other sizes would fit.
+
+    Then larger ones are tried, which more numbers divide, and after them each known size among the arguments in the place of one unknown size, or
+    of all of them. Sizes of the result on which those that fit do not agree are None.
+
+    >>> from nyala.engines import engine
+    >>> infer_fitting(lambda x, y: engine.matmul(x, y), Spec((2, None)), Spec((3, 4)))
+    Spec(shape=(2, 4), dtype='float32')
+    """
+    try:
+        return infer(function, *args, **kwargs)
+    except ValueError as error:
+        specs = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, Spec)]
+        places = [(id(spec), axis) for spec in specs for axis, n in enumerate(spec.shape) if n is None]
+        if not places or str(error).startswith("shape inference needs"):
+            raise
+        for some in ((), *((place,) for place in places), tuple(places)):
+            fitting = [_attempt(function, args, kwargs, some, size) for size in (_known_sizes(args, kwargs) if some else (0,))]
+            fitting = [result for result in fitting if result is not _REFUSED]
+            if fitting:
+                return functools.reduce(_agreement, fitting)
+        raise
+
+
+_REFUSED = object()
+
+
+def _known_sizes(args: Tree, kwargs: Tree) -> list[int]:
+    """Sizes that an unknown one may have to equal: those of the other tensors, numbers given, and 2 and 3."""
+    given = [leaf for leaf in leaves((args, kwargs)) if not isinstance(leaf, bool)]
+    sizes = [n for leaf in given for n in (*(getattr(leaf, "shape", None) or ()), leaf)]
+    return sorted({int(n) for n in sizes if isinstance(n, int) and n > 1} | {2, 3})[:MOST_SIZES]
+
+
+def _attempt(function: Callable, args: Tree, kwargs: Tree, places: Sequence[tuple[int, int]], size: int) -> Tree:
+    """The result with `size` in some places and larger stand-ins in the others, or _REFUSED."""
+
+    def with_sizes(leaf: Any) -> Any:
+        if not isinstance(leaf, Spec):
+            return leaf
+        return Spec(tuple(size if (id(leaf), axis) in places else n for axis, n in enumerate(leaf.shape)), leaf.dtype)
+
+    args, kwargs = map_tree(with_sizes, args), map_tree(with_sizes, kwargs)
+    try:
+        return _compare(*[_run(function, args, kwargs, stand_in, True) for stand_in in LARGE_STAND_INS])
+    except ValueError:
+        return _REFUSED
+
+
+def _agreement(first: Tree, second: Tree) -> Tree:
+    """What two results agree on."""
+    if isinstance(first, Spec) and isinstance(second, Spec) and len(first.shape) == len(second.shape) and first.dtype == second.dtype:
+        return Spec(tuple(n if n == m else None for n, m in zip(first.shape, second.shape, strict=True)), first.dtype)
+    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
+        return {key: _agreement(value, second[key]) for key, value in first.items()}
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple) and len(first) == len(second):
+        return rebuild(first, [_agreement(a, b) for a, b in zip(first, second, strict=True)])
+    return first
 
 
 def _run(function: Callable, args: Tree, kwargs: Tree, size: int, unknown: bool) -> Tree:
@@ -221,7 +285,8 @@ class SpecEngine(Engine):
 
     def broadcast_to(self, x, shape):
         x, shape = as_tensor("broadcast_to", x), tuple(shape)
-        if broadcast("broadcast_to", x.shape, shape) != shape:
+        met = broadcast("broadcast_to", x.shape, shape)
+        if len(met) != len(shape) or any(n != m and not isinstance(m, UnknownSize) for n, m in zip(met, shape, strict=True)):
             refuse("broadcast_to", f"a shape that {x.shape} broadcasts to", shape)
         return SpecTensor(shape, x.dtype)
 

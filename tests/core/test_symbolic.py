@@ -112,3 +112,23 @@ def test_state_is_untouched_by_inference(on_numpy):
     count = nyala.Variable(0)
     infer_symbolic(lambda x: (count.assign_add(1), x)[1], nyala.KerasTensor((2,)))
     assert int(count) == 0
+
+
+def test_known_sizes_may_meet_unknown_ones_in_ops_and_layers_of_a_model():
+    table = np.random.default_rng(0).standard_normal((5, 3), dtype="float32")
+
+    class Positions(nyala.layers.Layer):
+        def build(self, shape):
+            self.table = self.add_weight(shape=(5, 3), initializer=nyala.initializers.Constant(table))
+
+        def call(self, x):
+            return x + self.table
+
+    x = nyala.Input((None, 3))
+    product = nyala.ops.matmul(nyala.ops.transpose(Positions()(x), (0, 2, 1)), table)
+    assert Positions()(x).shape == (None, 5, 3) and product.shape == (None, 3, 3)
+    model = nyala.Model(x, [product, nyala.ops.reshape(x, (-1, 7, 3))])
+    values = np.random.default_rng(1).standard_normal((7, 5, 3), dtype="float32")
+    found, rows = model.predict(values, verbose=0)
+    np.testing.assert_allclose(found, np.swapaxes(values + table, 1, 2) @ table, rtol=1e-5, atol=1e-5)
+    assert rows.shape == (5, 7, 3)

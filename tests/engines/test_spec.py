@@ -8,7 +8,7 @@ import pytest
 
 from nyala.engines import engine, get_engine, using
 from nyala.engines._spec_rules import DTYPES
-from nyala.engines.spec import Spec, SpecEngine, SpecTensor, UnknownSize, infer
+from nyala.engines.spec import Spec, SpecEngine, SpecTensor, UnknownSize, infer, infer_fitting
 
 spec = get_engine("spec")
 numpy = get_engine("numpy")
@@ -357,6 +357,37 @@ def test_errors_inside_infer_say_what_unknown_sizes_were_taken_for():
     with pytest.raises(ValueError) as caught:
         infer(lambda x: engine.reshape(x, (7,)), Spec((2, 3)))
     assert not hasattr(caught.value, "__notes__")
+
+
+@pytest.mark.parametrize("function, args, expected", [
+    (lambda x, y: engine.add(x, y), [(None, 3), (5, 3)], (5, 3)),  # the known size counts
+    (lambda x, y: engine.add(x, y), [(None, 1), (2, 5, 7)], (2, 5, 7)),
+    (lambda x, y: engine.add(x, y), [(None, None), (7,)], (None, 7)),
+    (lambda x: engine.broadcast_to(x, (2, 5, 3)), [(None, 3)], (2, 5, 3)),
+    (lambda x, y: engine.broadcast_to(x, y.shape), [(5, 3), (None, 3)], (None, 3)),
+])  # fmt: skip
+def test_an_unknown_size_is_taken_to_fit_the_known_one_beside_it(function, args, expected):
+    assert infer(function, *map(Spec, args)) == Spec(expected)
+
+
+@pytest.mark.parametrize("function, args, expected", [
+    (lambda x, y: engine.matmul(x, y), [(2, None), (3, 4)], (2, 4)),
+    (lambda x, y: engine.matmul(x, y), [(None, 3), (None, 4)], (None, 4)),
+    (lambda x: engine.reshape(x, (x.shape[0] // 7, 7)), [(None,)], (None, 7)),  # neither 240 nor 480 is a multiple of 7
+    (lambda x: engine.reshape(x, (4, 3)), [(None, 6)], (4, 3)),
+    (lambda x: engine.top_k(x, 500)[0], [(2, None)], (2, 500)),
+    (lambda x, y: engine.concatenate([x, y], 1), [(None, 3), (5, 4)], (5, 7)),
+])  # fmt: skip
+def test_fitting_sizes_are_found_where_the_stand_ins_do_not_fit(function, args, expected):
+    with pytest.raises(ValueError):
+        infer(function, *map(Spec, args))
+    assert infer_fitting(function, *map(Spec, args)) == Spec(expected)
+
+
+def test_the_first_error_is_told_where_nothing_fits():
+    with pytest.raises(ValueError) as caught:
+        infer_fitting(lambda x: engine.reshape(x, (7,)), Spec((None, 3)))
+    assert str(caught.value) == "reshape needs a shape of 720 elements, as (240, 3) has, got (7,) of 7."
 
 
 def test_the_class_is_found_by_name():
