@@ -83,7 +83,7 @@ def circle(
     labels = ops.cast(ops.reshape(ops.convert_to_tensor(y_true), (-1, 1)), "int32")  # b 1
     references = y_pred if ref_embeddings is None else ops.convert_to_tensor(ref_embeddings, dtype)
     others = labels if ref_labels is None else ops.cast(ops.reshape(ops.convert_to_tensor(ref_labels), (-1, 1)), "int32")
-    cosine = ops.clip(ops.matmul(y_pred, ops.transpose(references)), -1.0, 1.0)  # b r
+    cosine = ops.minimum(ops.matmul(y_pred, ops.transpose(references)), 1.0)  # b r
     same = ops.equal(labels, ops.transpose(others))
     different = ops.logical_not(same)
     if remove_diagonal:

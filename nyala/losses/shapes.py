@@ -85,7 +85,7 @@ def fit_weight(values: Tensor, weight: Tensor, what: str = "sample_weight") -> t
     shape, given = tuple(values.shape), tuple(weight.shape)
     if not shape:
         return ops.broadcast_to(values, given), weight
-    if len(given) < len(shape) and given == shape[: len(given)]:
+    if len(given) < len(shape) and all(b in (1, a) for a, b in zip(shape, given, strict=False)):
         return values, ops.reshape(weight, (*given, *(1 for _ in shape[len(given) :])))
     pairs = zip(shape[::-1], given[::-1], strict=False)
     if len(given) > len(shape) or not all(b in (1, None) or a is None or a == b for a, b in pairs):

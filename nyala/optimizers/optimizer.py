@@ -418,14 +418,15 @@ class Optimizer:
                 value = variable.value
                 variable.assign(value - value * as_dtype(learning_rate * weight_decay, engine.dtype(value)))
 
-    def _average(self, variables: list[Variable]) -> None:
-        iterations = convert(self.iterations)
+    def _average(self, updated: list[Variable]) -> None:
+        """One step of all averages, also of variables without a gradient; only updated ones are overwritten."""
+        iterations, moved = convert(self.iterations), set(updated)
         first = engine.equal(iterations, 0)
-        for variable in variables:
+        for variable in (v for v in self._trainable_variables if not v.overwrite_with_gradient):
             average, value = self._averages[variable], variable.value
             new = engine.where(first, value, average.value * self.ema_momentum + value * (1 - self.ema_momentum))
             average.assign(new)
-            if self.ema_overwrite_frequency:
+            if self.ema_overwrite_frequency and variable in moved:
                 variable.assign(engine.where(engine.equal((iterations + 1) % self.ema_overwrite_frequency, 0), new, value))
 
     # Around the step --------------------------------------------------------------------------------------------------------------

@@ -277,6 +277,15 @@ def test_weights_of_a_square_of_losses_are_per_sample():
     np.testing.assert_allclose(host(result), abs(y - p).mean(-1) * weight[:, None], rtol=1e-5)
 
 
+@pytest.mark.parametrize("steps", [3, 5])
+@pytest.mark.parametrize("shape", [(3, 1), (1, 1), (1,)])
+def test_a_weight_of_size_one_counts_for_its_whole_axis(steps, shape):
+    g = np.random.default_rng(3)
+    y, p, weight = g.normal(size=(3, steps, 7, 2)), g.normal(size=(3, steps, 7, 2)), g.uniform(0.5, 2.0, shape)
+    result = losses.MeanAbsoluteError(reduction=None)(as32(y), as32(p), weight)
+    np.testing.assert_allclose(host(result), abs(y - p).mean(-1) * weight.reshape(-1, 1, 1), rtol=1e-5)
+
+
 def test_weighting_twice_is_repeating():
     y, p, _ = squared(np.random.default_rng(8))
     loss = losses.MeanSquaredError(reduction="sum")
@@ -314,6 +323,16 @@ def test_circle_leaves_out_samples_without_partner():
     expected = circle_oracle(y, p, 80.0, 0.4)
     assert expected[2:].tolist() == [0.0, 0.0]
     assert float(losses.Circle()(y, as32(p))) == pytest.approx(expected[:2].mean(), rel=1e-4)
+
+
+def test_circle_of_embeddings_of_any_length():
+    p, y = normal(np.random.default_rng(3), 5, 3) * 2.0, np.array([0, 1, 0, 1, 1])
+    assert (p @ p.T).min() < -1.4
+    s = np.minimum(p @ p.T, 1.0)
+    plus, minus = 80 * (1.4 - s) * (0.6 - s), 80 * np.maximum(s + 0.4, 0) * (s - 0.4)
+    same, other = (y[:, None] == y) & ~np.eye(5, dtype=bool), y[:, None] != y
+    sums = [special.logsumexp(plus[i][same[i]]) + special.logsumexp(minus[i][other[i]]) for i in range(5)]
+    np.testing.assert_allclose(host(losses.Circle(reduction=None)(y, as32(p))), np.logaddexp(0, sums), rtol=1e-4)
 
 
 # Edges ------------------------------------------------------------------------------------------------------------------------------------------

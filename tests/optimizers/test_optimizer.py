@@ -155,6 +155,29 @@ def test_averages_are_copied_now_and_then(engine, compiled):
     close(run(optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=3), compiled=compiled), w)
 
 
+@pytest.mark.parametrize("every", [None, 2])
+def test_averages_of_variables_without_a_gradient(engine, every):
+    optimizer = optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8, ema_overwrite_frequency=every)
+    used, unused = nyala.Variable(np.array([1.0, 2.0, 3.0])), nyala.Variable(np.array([5.0, -7.0]))
+    with pytest.warns(UserWarning, match="got no gradient for"):
+        for _ in range(3):
+            optimizer.apply([np.ones(3), None], [used, unused])
+    assert unused.numpy().tolist() == [5.0, -7.0]
+    optimizer.finalize_variable_values([used, unused])
+    np.testing.assert_allclose(unused.numpy(), [5.0, -7.0], rtol=1e-6)
+
+
+def test_averages_of_variables_that_take_turns(engine):
+    optimizer = optimizers.SGD(0.1, use_ema=True, ema_momentum=0.8)
+    first, second = nyala.Variable(np.array([1.0, 2.0, 3.0])), nyala.Variable(np.array([5.0, -7.0]))
+    optimizer.build([first, second])
+    optimizer.apply([np.ones(3)], [first])
+    optimizer.apply([np.ones(2)], [second])
+    optimizer.finalize_variable_values([first, second])
+    np.testing.assert_allclose(first.numpy(), [0.9, 1.9, 2.9], rtol=1e-6)
+    np.testing.assert_allclose(second.numpy(), [5.0 - 0.02, -7.0 - 0.02], rtol=1e-6)
+
+
 def test_loss_scale_is_undone(engine):
     optimizer = optimizers.SGD(0.1, loss_scale_factor=8.0)
     assert optimizer.scale_loss(2.0) == 16.0 and optimizers.SGD().scale_loss(2.0) == 2.0
