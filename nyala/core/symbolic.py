@@ -210,27 +210,26 @@ class Operation:
         """Make an object from what get_config returned."""
         return cls(**config)
 
-    def _single_node(self, what: str) -> Node:
-        if len(self.inbound_nodes) != 1:
-            times = f"called {len(self.inbound_nodes)} times on symbolic tensors"
+    def _first_node(self, what: str) -> Node:
+        if not self.inbound_nodes:
             raise StateError(
                 f"{type(self).__name__} {self.name!r}.{what}",
-                need="exactly one call on symbolic tensors",
-                got=times,
-                fix="keep the tensors you want, or call it on an Input first",
+                need="a call on symbolic tensors",
+                got="none yet",
+                fix="call it on an Input first",
             )
         return self.inbound_nodes[0]
 
     @property
     def input(self) -> Any:
-        """The symbolic inputs of its only call."""
-        tensors = self._single_node("input").input_tensors
+        """The symbolic inputs of its first call."""
+        tensors = self._first_node("input").input_tensors
         return tensors[0] if len(tensors) == 1 else tensors
 
     @property
     def output(self) -> Any:
-        """The symbolic outputs of its only call."""
-        return self._single_node("output").outputs
+        """The symbolic outputs of its first call."""
+        return self._first_node("output").outputs
 
 
 class Function(Operation):

@@ -88,12 +88,12 @@ class Layer(Calling):
 
     @property
     def input_shape(self) -> Any:
-        """Shape of the symbolic input of its only call."""
+        """Shape of the symbolic input of its first call."""
         return shapes_of(self.input)
 
     @property
     def output_shape(self) -> Any:
-        """Shape of the symbolic output of its only call."""
+        """Shape of the symbolic output of its first call."""
         return shapes_of(self.output)
 
     def __repr__(self) -> str:

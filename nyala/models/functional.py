@@ -13,7 +13,7 @@ from nyala.core.op import convert
 from nyala.core.symbolic import Operation, Symbolic
 from nyala.engines import current
 from nyala.layers.layer import Layer
-from nyala.models.graph import Graph
+from nyala.models.graph import Graph, beginning_at_inputs
 from nyala.models.model import Model
 from nyala.models.strings import HostPart, in_places, on_host
 
@@ -44,7 +44,8 @@ class Functional(Model):
     """A graph of layers. `nyala.Model(inputs, outputs)` makes one.
 
     Args:
-        inputs: an Input, or a list or dict of them; a dict names the arrays that the model takes.
+        inputs: an Input, or a list or dict of them; a dict names the arrays that the model takes. A tensor inside another model will do, too:
+            an Input of its name, shape and dtype takes its place.
         outputs: a symbolic tensor computed from them, or a list or dict; the keys of a dict name losses and metrics.
         name: of the model.
     """
@@ -52,6 +53,7 @@ class Functional(Model):
     def __init__(self, inputs: Any, outputs: Any, name: str | None = None, **kwargs: Any) -> None:
         Layer.__init__(self, name=name, **kwargs)
         self._check_ends(inputs, outputs)
+        inputs, outputs = beginning_at_inputs(inputs, outputs, f"Model {self.name!r}")
         self._inputs_struct, self._outputs_struct = inputs, outputs
         self.inputs, self.outputs = tree.flatten(inputs), tree.flatten(outputs)
         self.graph = Graph(self.inputs, self.outputs, f"Model {self.name!r}")

@@ -9,6 +9,7 @@ from typing import Any
 from nyala.core import tree
 from nyala.core.errors import StateError
 from nyala.core.symbolic import Node, Operation, Symbolic
+from nyala.layers.core.input_layer import InputLayer
 
 
 class Graph:
@@ -17,13 +18,19 @@ class Graph:
     Attributes:
         nodes: the calls needed, each after those it depends on.
         operations: the operations called, each once, from the inputs down: by longest distance to an output, ties as found from the outputs.
+
+    An Input that no output needs is one of both, at distance 1.
     """
 
     def __init__(self, inputs: list[Symbolic], outputs: list[Symbolic], where: str = "Model") -> None:
         self.inputs, self.outputs = inputs, outputs
-        found = _nodes_between(inputs, outputs, where)
+        found = nodes_between(inputs, outputs, where)
         depth = _depths(found, outputs)
-        order = {id(op): i for i, op in enumerate(_discovered(inputs, outputs))}
+        needed = set(depth)
+        unused = [t.node for t in inputs if t.node is not None and id(t.node) not in needed and not t.node.input_tensors]
+        depth.update((id(node), 1) for node in unused)
+        found += unused
+        order = {id(op): i for i, op in enumerate([*_discovered(inputs, outputs), *(node.operation for node in unused)])}
         deepest: dict[int, int] = {}
         for node in found:
             deepest[id(node.operation)] = max(deepest.get(id(node.operation), 0), depth[id(node)])
@@ -70,6 +77,27 @@ class Graph:
         return [known[place] for place in self._results]
 
 
+def beginning_at_inputs(inputs: Any, outputs: Any, where: str) -> tuple[Any, Any]:
+    """The ends of a model: each of its inputs that an operation makes becomes an Input, and what is computed from it is called anew."""
+    flat = tree.flatten(inputs)
+    inside = [tensor for tensor in flat if tensor.node is not None and tensor.node.input_tensors]
+    if not inside:
+        return inputs, outputs
+    new: dict[int, Symbolic] = {id(tensor): tensor for tensor in flat}
+    new.update({id(t): InputLayer(batch_shape=t.shape, dtype=t.dtype, name=t.name).output for t in inside})
+
+    def renewed(structure: Any) -> Any:
+        return tree.map_structure(lambda leaf: new.get(id(leaf), leaf) if isinstance(leaf, Symbolic) else leaf, structure)
+
+    for node in nodes_between(flat, tree.flatten(outputs), where):
+        made = [tensor for tensor in node.output_tensors if id(tensor) not in new]
+        if made and any(new.get(id(tensor), tensor) is not tensor for tensor in node.input_tensors):
+            new.update({id(tensor): Symbolic(tensor.shape, tensor.dtype, name=tensor.name) for tensor in made})
+            args, kwargs = renewed([list(node.args), dict(node.kwargs)])
+            Node(node.operation, tuple(args), kwargs, renewed(node.outputs))
+    return renewed(inputs), renewed(outputs)
+
+
 def known_node(operation: Operation, args: tuple, kwargs: dict, outputs: Any) -> Node:
     """The node of a call that is being copied: made once, also where several graphs have it."""
     tensor = next(leaf for leaf in tree.flatten(outputs) if isinstance(leaf, Symbolic))
@@ -91,7 +119,7 @@ def _filler(node: Node, slots: dict[int, int]) -> Callable[[list], tuple[tuple, 
     return fill
 
 
-def _nodes_between(inputs: list[Symbolic], outputs: list[Symbolic], where: str) -> list[Node]:
+def nodes_between(inputs: list[Symbolic], outputs: list[Symbolic], where: str) -> list[Node]:
     """Nodes that the outputs need, dependencies first. Raises StateError where the way back misses the inputs."""
     given = set(map(id, inputs))
     done: dict[int, Node] = {}

@@ -53,13 +53,10 @@ def test_nodes():
     y = dense(x)
     assert (y.node.operation, y.node.parents, dense.input, dense.output) == (dense, [x.node], x, y)
     assert (repr(y.node), y.node.index, y.tensor_index) == ("<Node 0 of d>", 0, 0)
-    dense(x)
-    text = (
-        "Dense 'd'.output needs exactly one call on symbolic tensors, got called 2 times on symbolic tensors.\n"
-        "  fix: keep the tensors you want, or call it on an Input first"
-    )
-    with raises(StateError, text):
-        dense.output  # noqa: B018
+    again = dense(nyala.Input((3,)))
+    assert again.node.index == 1 and dense.output is y and dense.input is x and dense.output_shape == (None, 2)  # of the first call
+    with raises(StateError, "Dense 'never'.output needs a call on symbolic tensors, got none yet.\n  fix: call it on an Input first"):
+        layers.Dense(2, name="never").output  # noqa: B018
 
 
 @pytest.mark.parametrize(

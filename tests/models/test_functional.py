@@ -210,6 +210,39 @@ def test_intermediate_outputs_share_the_layers(normal):
     close(between(array(features(a))), array(model(a)))
 
 
+def test_models_between_tensors_have_only_what_they_use(normal, tmp_path):
+    x = nyala.Input((3,), name="x")
+    a = layers.Dense(5, name="a")(x)
+    b = layers.Dense(7, activation="tanh", name="b")(a)
+    whole = randomize(nyala.Model(x, layers.Dense(2, name="c")(layers.Concatenate(name="join")([a, b * 2.0]))))
+    half = nyala.Model(a, whole.output, name="half")
+    assert [layer.name for layer in half.layers] == [a.name, "b", "join", "c"]
+    assert [weight.path for weight in half.weights] == ["b/kernel", "b/bias", "c/kernel", "c/bias"]
+    assert half.get_layer("b") is whole.get_layer("b") and whole.get_layer("b").output is b
+    assert (half.input_names, half.inputs[0].shape, half.count_params()) == ([a.name], (None, 5), 42 + 26)
+    data = normal(11, 3)
+    inner = dense(whole.get_layer("a"), data)
+    close(half(array(inner)), array(whole(data)))
+    half.save(tmp_path / "half.keras")
+    loaded = nyala.models.load_model(tmp_path / "half.keras")
+    assert loaded.count_params() == half.count_params()
+    close(loaded(array(inner)), array(whole(data)))
+    two = nyala.Model([b, a], [whole.output, b])  # the one is computed from the other
+    assert [layer.name for layer in two.layers if layer.weights] == ["c"]
+    assert two([normal(11, 7), array(inner)])[0].shape == (11, 2)
+    assert nyala.models.model_from_json(two.to_json()).output_shape == [(None, 2), (None, 7)]
+
+
+def test_inputs_that_nothing_needs(normal):
+    x, y, z = (nyala.Input((n,), name=name) for name, n in (("x", 3), ("y", 5), ("z", 7)))
+    model = nyala.Model([y, x, z], layers.Dense(2, name="b")(layers.Dense(11, name="a")(x)))
+    assert [layer.name for layer in model.layers] == ["x", "a", "y", "z", "b"]
+    copy = nyala.models.model_from_json(model.to_json())
+    copy.set_weights(model.get_weights())
+    data = {"x": normal(13, 3), "y": normal(13, 5), "z": normal(13, 7)}
+    close(copy(data), array(model([data["y"], data["x"], data["z"]])))
+
+
 def test_models_are_layers(normal):
     inner = randomize(two_inputs())
     x = nyala.Input((3,), name="x")
