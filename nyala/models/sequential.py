@@ -9,7 +9,7 @@ from typing import Any
 
 from nyala.core import dtypes, names
 from nyala.core.audit import looks_through
-from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
 from nyala.core.masks import carry_mask
 from nyala.core.op import convert
 from nyala.core.symbolic import Symbolic
@@ -126,8 +126,16 @@ class Sequential(Model):
         return list(self._chain) if hasattr(self, "_chain") else []
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the weights for inputs of this shape, the batch axis included."""
+        """Make the weights for inputs of this shape, the batch axis included; of a model that has them, say that this shape will do."""
         if self._tensors and len(self._tensors) == len(self._chain):
+            wanted = self._tensors[0].shape
+            if is_shape(input_shape) and not _agree(tuple(input_shape), wanted):
+                raise ShapeError(
+                    f"Sequential {self.name!r}.build(input_shape)",
+                    need=f"{wanted}, for which it is built",
+                    got=f"{tuple(input_shape)}",
+                    fix="make a new model for another shape",
+                )
             self.built = True
             return
         if not is_shape(input_shape):
@@ -280,3 +288,8 @@ def _single(outputs: Any, layer: Layer, name: str) -> Symbolic:
             fix="use the functional API: nyala.Model(inputs, outputs)",
         )
     return outputs
+
+
+def _agree(one: tuple, other: tuple) -> bool:
+    """Whether a batch can have both shapes."""
+    return len(one) == len(other) and all(a is None or b is None or a == b for a, b in zip(one, other, strict=True))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nyala.core.errors import ArgumentError
+from nyala.layers.arguments import as_count
 from nyala.utils.dataset import PyDataset
 from nyala.utils.sequences import pad_sequences
 
@@ -111,10 +112,11 @@ class TimeseriesGenerator(PyDataset):
         super().__init__()
         if len(data) != len(targets):
             raise ArgumentError("TimeseriesGenerator", need="data and targets of equal length", got=f"lengths {len(data)} and {len(targets)}")
-        self.data, self.targets, self.length, self.sampling_rate, self.stride = np.asarray(data), np.asarray(targets), length, sampling_rate, stride
+        self.data, self.targets, self.length, self.sampling_rate = np.asarray(data), np.asarray(targets), length, sampling_rate
+        self.stride = as_count("TimeseriesGenerator(stride)", stride)
         self.start_index = start_index + length
         self.end_index = len(data) - 1 if end_index is None else end_index
-        self.shuffle, self.reverse, self.batch_size = shuffle, reverse, batch_size
+        self.shuffle, self.reverse, self.batch_size = shuffle, reverse, as_count("TimeseriesGenerator(batch_size)", batch_size)
         if self.start_index > self.end_index:
             raise ArgumentError(
                 "TimeseriesGenerator(length)",

@@ -20,6 +20,13 @@ else:
 class Compiling(Trained):
     """What compile sets, and the metrics."""
 
+    compiled: bool = False
+    loss: Any = None
+    run_eagerly: bool = False
+    steps_per_execution: int | str = 1
+    jit_compile: bool | str | None = "auto"
+    stop_training: bool = False
+
     def compile(
         self,
         optimizer: Any = "rmsprop",
@@ -95,7 +102,7 @@ class Compiling(Trained):
         return x
 
     def _require_compiled(self, what: str) -> None:
-        if not getattr(self, "compiled", False):
+        if not self.compiled:
             raise StateError(
                 f"{what} of {type(self).__name__} {self.name!r}",
                 need="a compiled model",
@@ -106,7 +113,7 @@ class Compiling(Trained):
     @property
     def metrics(self) -> list[Any]:
         """Metrics in the order of logs: the loss, those given to compile, and those stored in layers."""
-        own = self._objectives.all_metrics if getattr(self, "compiled", False) else []
+        own = self._objectives.all_metrics if self.compiled else []
         known = {id(metric) for metric in own}
         return [*own, *(metric for metric in super().metrics if id(metric) not in known)]
 
@@ -115,7 +122,7 @@ class Compiling(Trained):
         return [self._log_name(metric) for metric in self.metrics]
 
     def _log_name(self, metric: Any) -> str:
-        return self._objectives.log_name(metric) if getattr(self, "compiled", False) else metric.name
+        return self._objectives.log_name(metric) if self.compiled else metric.name
 
     def reset_metrics(self) -> None:
         """Set all metrics to their beginning."""
@@ -135,7 +142,7 @@ class Compiling(Trained):
         """What compile was told, as plain values."""
         from nyala.core.serialization import serialize_keras_object
 
-        return {k: serialize_keras_object(v) for k, v in self._compile_config.items()} if getattr(self, "compiled", False) else None
+        return {k: serialize_keras_object(v) for k, v in self._compile_config.items()} if self.compiled else None
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile with what get_compile_config returned."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from nyala.core import seeds
 from nyala.core.errors import ArgumentError
-from nyala.layers.arguments import as_choice, is_int
+from nyala.layers.arguments import as_choice, as_count, is_int
 from nyala.utils.batches import Dataset
 
 
@@ -47,6 +47,8 @@ def timeseries_dataset_from_array(
     where = "timeseries_dataset_from_array"
     as_choice(f"{where}(format)", format, ("tf", "grain"))
     data, targets = np.asarray(data), None if targets is None else np.asarray(targets)
+    if batch_size is not None:
+        as_count(f"{where}(batch_size)", batch_size)
     _check(where, len(data), sequence_length, sequence_stride, sampling_rate, start_index, end_index)
     begin, end = start_index or 0, len(data) if end_index is None else end_index
     last = end - (sequence_length - 1) * sampling_rate - 1  # where the last window may start

@@ -220,6 +220,21 @@ def test_functions_of_users_and_their_configs():
     assert array(copy.deepcopy(layer)(["c,c"])).tolist() == [[3, 3]]
 
 
+def test_unsplit_texts_are_documents_of_one_word():
+    texts = np.array(["red cat", "dog", "dog", "red cat", "red cat"])
+    layer = layers.TextVectorization(split=None, ngrams=2, output_mode="tf_idf")
+    layer.adapt(texts)
+    assert layer.get_vocabulary() == ["[UNK]", "red cat", "dog"]  # no run from one text into the next
+    same = layers.TextVectorization(split=None, output_mode="tf_idf")
+    same.adapt(texts[:, None])
+    weights = np.log(1 + 5 / (1 + np.array([3, 2])))
+    for each in (layer, same):
+        close(each([["red cat"], ["dog"]]), [[0, weights[0], 0], [0, 0, weights[1]]])
+    for mode, row in (("multi_hot", [0, 1, 0]), ("count", [0, 1, 0]), ("int", 2)):
+        one = layers.TextVectorization(split=None, output_mode=mode, vocabulary=["red cat", "dog"])
+        close(one("Red cat!"), row)
+
+
 def words_layer():
     layer = layers.TextVectorization(output_mode="tf_idf")
     layer.adapt(["a b", "b"])

@@ -136,6 +136,9 @@ class Dense:
         "  fix: add layers first"),
         (lambda: Sequential([layers.Dense(2)]).build(None), ArgumentError,
          "Sequential 'sequential'.build needs one shape, the batch axis included, got None."),
+        (lambda: Sequential([nyala.Input((3,)), layers.Dense(2)]).build((None, 5)), ShapeError,
+         "Sequential 'sequential'.build(input_shape) needs (None, 3), for which it is built, got (None, 5).\n"
+         "  fix: make a new model for another shape"),
         (lambda: Sequential([nyala.Input((3, 5)), layers.LSTM(2, return_state=True, name="l")]), ArgumentTypeError,
          "Sequential 'sequential' needs layers with one output each, got LSTM 'l', which gives a tuple.\n"
          "  fix: use the functional API: nyala.Model(inputs, outputs)"),

@@ -43,6 +43,10 @@ def test_windows_train_a_model():
 
 
 def test_errors_of_windows():
+    with raises(ArgumentError, "TimeseriesGenerator(batch_size) needs a positive integer, got 0."):
+        sequence.TimeseriesGenerator(np.arange(20), np.arange(20), 4, batch_size=0)
+    with raises(ArgumentError, "TimeseriesGenerator(stride) needs a positive integer, got 0."):
+        sequence.TimeseriesGenerator(np.arange(20), np.arange(20), 4, stride=0)
     with raises(ArgumentError, "TimeseriesGenerator needs data and targets of equal length, got lengths 20 and 19."):
         sequence.TimeseriesGenerator(np.arange(20), np.arange(19), 4)
     with raises(

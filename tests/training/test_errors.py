@@ -337,6 +337,8 @@ def test_not_compiled(eager):
         text += '\n  fix: call compile(optimizer="adam", loss=...) first'
         with raises(StateError, text):
             getattr(linear(), method)(X, Y)
+    model = linear()
+    assert (model.compiled, model.loss, model.optimizer, model.run_eagerly, model.stop_training) == (False, None, None, False, False)
 
 
 def test_no_gradients():

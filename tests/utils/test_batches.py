@@ -190,6 +190,8 @@ WINDOW_ERRORS = [
     ({"sequence_stride": 30}, "(sequence_stride) needs a positive integer below the length of the data, 23, got 30."),
     ({"start_index": 23}, "(start_index) needs an integer from 0 to 22, got 23."),
     ({"start_index": 5, "end_index": 5}, "(end_index) needs an integer from 6 to 23, got 5."),
+    ({"batch_size": 0}, "(batch_size) needs a positive integer, got 0."),
+    ({"batch_size": -2}, "(batch_size) needs a positive integer, got -2."),
     ({"sequence_length": 30}, "(sequence_length) needs a window that fits into the 23 samples, got 30 samples, 1 apart.\n"
      "  fix: pass more data, or a shorter window"),
 ]  # fmt: skip

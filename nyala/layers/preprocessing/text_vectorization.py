@@ -124,9 +124,11 @@ class TextVectorization(HostLayer):
         self.finalize_state()
 
     def update_state(self, data: Any) -> None:
-        """Count the words of one batch of texts."""
+        """Count the words of one batch of texts; with split=None each string of one axis is a text of one word."""
         self._lookup_layer._check_learns()
-        self._lookup_layer.count_documents(self._words(data)[0])
+        array = as_array(data, f"{self.where}.update_state")
+        alone = self.split is None and array.ndim == 1
+        self._lookup_layer.count_documents(self._words(array[:, None] if alone else array)[0])
 
     def finalize_state(self) -> None:
         """Make the vocabulary of what was counted."""
@@ -198,8 +200,10 @@ class TextVectorization(HostLayer):
     def call_on_host(self, inputs: Any) -> Any:
         rows, lead = self._words(inputs)
         if self.split is None and self.ngrams is None and np.ndim(inputs) < 2:
-            ids = self._lookup_layer.lookup(rows[0] if rows else []).reshape(np.shape(inputs))
-            return as_result(ids if self.output_mode == "int" else self._lookup_layer.encode_rows(ids, np.array([ids.size]))[0], self.result_dtype)
+            ids = self._lookup_layer.lookup(rows[0] if rows else [])
+            if self.output_mode == "int":
+                return as_result(ids.reshape(np.shape(inputs)), self.result_dtype)
+            return as_result(self._lookup_layer.encode_rows(ids, np.array([ids.size]))[0], self.result_dtype)
         if self.output_sequence_length is not None:
             rows = [row[: self.output_sequence_length] for row in rows]
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
