@@ -71,6 +71,10 @@ class StateError(NyalaError, RuntimeError, ValueError):
     """An object is not in the state that a call needs: not built, not compiled, used up."""
 
 
+class NotYetError(StateError, AttributeError):
+    """An attribute that an object will have later, so that `hasattr` says no."""
+
+
 class MissingMethod(NyalaError, NotImplementedError):
     """A class lacks a method that its base asks its subclasses for."""
 

@@ -136,13 +136,14 @@ class SeedGenerator:
         self.name = name or names.auto_name("seed_generator")
         self._initial_seed = seed
         start = draw_seed() if seed is None else int(seed)
-        self.state = Variable(
-            np.array([start % 2**32, start >> 32], "uint32"),
-            trainable=False,
-            autocast=False,
-            aggregation="only_first_replica",
-            name=f"{self.name}_state",
-        )
+        with names.name_scope(self.name):
+            self.state = Variable(
+                np.array([start % 2**32, start >> 32], "uint32"),
+                trainable=False,
+                autocast=False,
+                aggregation="only_first_replica",
+                name="seed_generator_state",
+            )
 
     @property
     def seed(self) -> int | None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nyala.core import dtypes, names, tree
-from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError, missing_method
+from nyala.core.errors import ArgumentError, ArgumentTypeError, NotYetError, StateError, missing_method
 from nyala.core.op import install_operators
 from nyala.core.variable import Scope
 from nyala.engines import real_engine
@@ -212,11 +212,8 @@ class Operation:
 
     def _first_node(self, what: str) -> Node:
         if not self.inbound_nodes:
-            raise StateError(
-                f"{type(self).__name__} {self.name!r}.{what}",
-                need="a call on symbolic tensors",
-                got="none yet",
-                fix="call it on an Input first",
+            raise NotYetError(
+                f"{type(self).__name__} {self.name!r}.{what}", need="a call on symbolic tensors", got="none", fix="call it on an Input first"
             )
         return self.inbound_nodes[0]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 import threading
 import weakref
@@ -36,6 +37,7 @@ class _State(threading.local):
 
 
 state = _State()
+_numbers = itertools.count()
 
 
 class Scope:
@@ -208,6 +210,8 @@ class Variable:
         self.name = name
         path = names.current_path()
         self.path = f"{path}/{name}" if path else name
+        self.number = next(_numbers)  # in the order in which variables are made
+        self.of_layer = False  # whether add_weight made it
         self.constraint: Callable | None = None
         self.regularizer: Callable | None = None
         self.overwrite_with_gradient = False

@@ -174,7 +174,7 @@ class Quantizable(Adaptable):
             x = float8_product(self, inputs, bool(context.training if training is None else training))
             if self.bias is not None:  # as in Keras in 16 bits, so that it can be added within the product
                 x = ops.add(x, ops.cast(ops.cast(self.bias, "bfloat16"), self.compute_dtype))
-            return self.activation(x)
+            return x if self.activation is None else self.activation(x)
         x = self.product(quantized_inputs(self, inputs, self.summed_inputs()), unfold(self, "kernel"))
         if self.lora_enabled:
             x = ops.add(x, self.product(inputs, lora.delta(self, "kernel")))

@@ -6,10 +6,12 @@ Knows nothing of what is computed with them. Start at Building._build_for.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from nyala.core import dtypes, names
@@ -91,21 +93,27 @@ class Building(Tracking):
         dtype = dtypes.standardize_dtype(dtype) if dtype is not None else self.variable_dtype
         if initializer is None:
             initializer = "glorot_uniform" if dtypes.is_float(dtype) else "zeros"
-        weight = Variable(
-            initializers.get(initializer),
-            tuple(shape) if shape is not None else (),
-            dtype,
-            trainable=trainable,
-            autocast=autocast,
-            aggregation=aggregation,
-            name=name,
-        )
+        with self._named():
+            weight = Variable(
+                initializers.get(initializer),
+                tuple(shape) if shape is not None else (),
+                dtype,
+                trainable=trainable,
+                autocast=autocast,
+                aggregation=aggregation,
+                name=name,
+            )
+        weight.of_layer = True
         weight.regularizer, weight.constraint = regularizers.get(regularizer), constraints.get(constraint)
         weight.overwrite_with_gradient = overwrite_with_gradient
         if not self._trainable:
             weight.trainable = False
         self._weights.append(weight)
         return weight
+
+    def _named(self) -> AbstractContextManager[object]:
+        """A scope in which names of weights begin with the layer's."""
+        return names.name_scope(self.name) if names.current_path().rpartition("/")[2] != self.name else contextlib.nullcontext()
 
     def add_variable(self, *args: Any, **kwargs: Any) -> Variable:
         """Same as add_weight."""
@@ -163,7 +171,7 @@ def _wrap_build(build: Callable) -> Callable:
             return
         self._building = True
         try:
-            with names.name_scope(self.name) if names.current_path().rpartition("/")[2] != self.name else _nothing():
+            with self._named():
                 build(self, *args, **kwargs)
         finally:
             del self._building
@@ -173,14 +181,6 @@ def _wrap_build(build: Callable) -> Callable:
         self._set_first_weights()
 
     return wrapped
-
-
-class _nothing:
-    """An empty context."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
 
 
 @functools.cache

@@ -39,7 +39,12 @@ class Tracking(Operation):
                 yield from _find(value, kind, set())
 
     def _own_variables(self) -> list[Variable]:
-        return _unique([*self._weights, *self._tracked(Variable)])
+        """In the order in which they were made; weights that are shared with other layers come last."""
+        found = _unique([*self._weights, *self._tracked(Variable)])
+        if len(found) > len(self._weights) > 0:
+            own = {id(variable) for variable in self._weights}
+            found.sort(key=lambda variable: (variable.of_layer and id(variable) not in own, variable.number))
+        return found
 
     def _other_variables(self) -> list[Variable]:
         """State that is no weight: that of random generators."""

@@ -16,7 +16,7 @@ class Graph:
     """What leads from inputs to outputs.
 
     Attributes:
-        nodes: the calls needed, each after those it depends on.
+        nodes: the calls needed, each after those it depends on; of equal depth, as the walk back from the last output meets them.
         operations: the operations called, each once, from the inputs down: by longest distance to an output, ties as found from the outputs.
 
     An Input that no output needs is one of both, at distance 1.
@@ -36,7 +36,8 @@ class Graph:
             deepest[id(node.operation)] = max(deepest.get(id(node.operation), 0), depth[id(node)])
         operations = list({id(node.operation): node.operation for node in found}.values())
         self.operations: list[Operation] = sorted(operations, key=lambda op: (-deepest[id(op)], order[id(op)]))
-        self.nodes = sorted(found, key=lambda node: -depth[id(node)])
+        met = {number: i for i, number in enumerate(depth)}  # a shared layer with a state sees its inputs in Keras's order
+        self.nodes = sorted(found, key=lambda node: (-depth[id(node)], met[id(node)]))
         self._compile()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nyala.core import dtypes, names
 from nyala.core.audit import looks_through
-from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, NotYetError, ShapeError, StateError
 from nyala.core.masks import carry_mask
 from nyala.core.op import convert
 from nyala.core.symbolic import Symbolic
@@ -197,7 +197,7 @@ class Sequential(Model):
 
     def _needs_tensors(self, what: str) -> list[Symbolic]:
         if not self._tensors or len(self._tensors) != len(self._chain):
-            raise StateError(
+            raise NotYetError(
                 f"Sequential {self.name!r}.{what}",
                 need="a model whose input shape is known",
                 got="one that has seen no data",

@@ -147,7 +147,7 @@ class Accumulated:
 
         model, objectives = self.model, self.model._objectives
         if type(model).compute_loss is not Trainer.compute_loss:
-            return ops.multiply(model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True), share)
+            return ops.multiply(model._ask_loss(x, y, y_pred, sample_weight, True), share)
         before = objectives.weights
         objectives.weights = self._shares(y, y_pred, sample_weight, share)
         try:

@@ -147,7 +147,7 @@ def _in_a_gradient(model: Any, batch: tuple) -> Found | None:
     """The first weight whose gradient is not finite."""
     x, y, sample_weight = unpack_x_y_sample_weight(batch)
     weights = model.trainable_variables
-    _, gradients = value_and_grad(lambda: (model.compute_loss(x, y, model(x, training=True), sample_weight, True), None), weights)()
+    _, gradients = value_and_grad(lambda: (model._ask_loss(x, y, model(x, training=True), sample_weight, True), None), weights)()
     for weight, gradient in zip(weights, gradients, strict=True):
         if not _is_finite(current().to_numpy(gradient)):
             text = "is nan or infinite, though the loss is finite: look for sqrt(0), a norm of zeros or 0 / 0 above it, and move them away from zero"

@@ -85,7 +85,7 @@ class StateTree(Steps):
             check_count("stateless_compute_loss", f"values of {what}", values, variables)
 
         def loss() -> Any:
-            return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+            return self._ask_loss(x, y, y_pred, sample_weight, training)
 
         result, after = purify(loss, [v for group in groups for v in group])([convert(value) for values in given for value in values])
         new = iter(after)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -105,7 +106,15 @@ class Steps(Compiling):
         """The result of compute_loss; where that is not the user's, nobody looks at the loss of the step, and it is not kept in a variable."""
         if type(self).compute_loss is Steps.compute_loss:
             return self._total_loss(y, y_pred, sample_weight)
-        return convert(self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training))
+        return convert(self._ask_loss(x, y, y_pred, sample_weight, training))
+
+    def _ask_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
+        """The result of compute_loss, which need not take `training`."""
+        given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+        parameters = inspect.signature(self.compute_loss).parameters
+        if "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            given["training"] = training
+        return self.compute_loss(**given)
 
     def _track(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, loss: Any) -> dict[str, Any] | None:
         """Count the loss and the metrics of a batch."""
@@ -272,7 +281,7 @@ class Steps(Compiling):
                 objectives.build(self, y, y_pred)
             if own or not objectives.ready:
                 return None
-            loss = self.compute_loss(x, y, y_pred, sample_weight, training) if training else objectives.total(y, y_pred, sample_weight)
+            loss = self._ask_loss(x, y, y_pred, sample_weight, training) if training else objectives.total(y, y_pred, sample_weight)
             objectives.update(y, y_pred, sample_weight)
             return loss
 

@@ -6,7 +6,7 @@ import pytest
 
 import nyala
 from nyala import layers, ops
-from nyala.core.errors import ArgumentError, StateError
+from nyala.core.errors import ArgumentError, NotYetError, StateError
 from nyala.core.symbolic import Operation, infer_symbolic
 from tests.training.tools import numbers, raises
 
@@ -53,10 +53,12 @@ def test_nodes():
     y = dense(x)
     assert (y.node.operation, y.node.parents, dense.input, dense.output) == (dense, [x.node], x, y)
     assert (repr(y.node), y.node.index, y.tensor_index) == ("<Node 0 of d>", 0, 0)
-    again = dense(nyala.Input((3,)))
-    assert again.node.index == 1 and dense.output is y and dense.input is x and dense.output_shape == (None, 2)  # of the first call
-    with raises(StateError, "Dense 'never'.output needs a call on symbolic tensors, got none yet.\n  fix: call it on an Input first"):
-        layers.Dense(2, name="never").output  # noqa: B018
+    dense(x)
+    assert (dense.input, dense.output) == (x, y)  # of its first call
+    unused = layers.Dense(2, name="unused")
+    assert not any(hasattr(unused, name) for name in ("input", "output", "input_shape", "output_shape"))
+    with raises(NotYetError, "Dense 'unused'.output needs a call on symbolic tensors, got none.\n  fix: call it on an Input first"):
+        unused.output  # noqa: B018
 
 
 @pytest.mark.parametrize(

@@ -239,3 +239,29 @@ def test_wrapper(normal):
     assert [w.shape for w in layer.weights] == [(5, 3), (3,)]
     with raises(ArgumentTypeError, "Twice(layer) needs a layer, got <class 'nyala.layers.core.dense.Dense'>.\n  fix: make one: Dense(3), not Dense"):
         Twice(layers.Dense)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Dense(3, activation="softmax"),
+        layers.EinsumDense("bhwc,cd->bhwd", (5, 5, 3), bias_axes="d", activation="softmax"),
+        layers.Conv2D(3, 2, activation="softmax"),
+        layers.SeparableConv2D(3, 2, activation="softmax"),
+        layers.Conv2DTranspose(3, 2, activation="softmax"),
+        layers.LocallyConnected2D(3, 2, activation="softmax"),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_an_activation_may_be_taken_off(layer, normal, tmp_path):
+    """To see logits: `model.layers[-1].activation = None`, as maps of what a network looks at do."""
+    model, x = nyala.Sequential([nyala.Input((5, 5, 2)), layer]), normal(2, 5, 5, 2)
+    layer.set_weights([normal(*weight.shape) for weight in layer.weights])
+    probabilities = array(model(x))
+    layer.activation = None
+    logits = array(model(x))
+    exponentials = np.exp(logits - logits.max(-1, keepdims=True))
+    close(probabilities, exponentials / exponentials.sum(-1, keepdims=True))
+    assert not np.allclose(probabilities, logits)
+    model.save(tmp_path / "m.keras")
+    close(nyala.saving.load_model(tmp_path / "m.keras").predict(x), logits)

@@ -75,3 +75,29 @@ def test_function(normal):
         f"  fix: add that Input to inputs=, or connect 'subtract_1' to an input of this model",
     ):
         nyala.Function(x, x - y)
+
+
+def test_a_shared_layer_sees_its_inputs_in_the_order_of_keras(normal):
+    """The order was recorded with Keras 3.15.1; what a BatchNormalization has learned at last depends on it."""
+    ran = []
+
+    class Logs(layers.Layer):
+        def call(self, x):
+            ran.append(self.name)
+            return x
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    inputs = [nyala.Input((3,)) for _ in range(3)]
+    a, b, c = (Logs(name=name)(x) for name, x in zip("abc", inputs, strict=True))
+    forked = nyala.Model(inputs, [Logs(name="o")(layers.add([c, Logs(name="d")(b)])), Logs(name="e")(a)])
+    ran.clear()
+    forked([normal(2, 3)] * 3)
+    assert ran == ["b", "c", "d", "a", "e", "o"]
+
+    shared = layers.BatchNormalization(momentum=0.5, scale=False, center=False)
+    values = [np.full((2, 3), value, "float32") for value in (8.0, 16.0, 32.0)]
+    siamese = nyala.Model(inputs, [shared(x) for x in inputs])
+    siamese(values, training=True)
+    np.testing.assert_allclose(shared.moving_mean.numpy(), ((0 + 32) / 2 / 2 + 16 / 2) / 2 + 8 / 2)  # the last one first

@@ -186,3 +186,35 @@ print([name for name in ("jax", "torch", "tensorflow") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
+class Scales(layers.Layer):
+    """Weights made by add_weight and as attributes, in the constructor and in build."""
+
+    def __init__(self, shared=None, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = self.add_weight(shape=(3,), name="factor")
+        self.shared = shared
+        self.plain = nyala.Variable(np.ones(3, "float32"), name="plain")
+
+    def build(self, shape):
+        self.late = self.add_weight(shape=(3,), name="late")
+
+    def call(self, x):
+        return x * self.factor * self.plain * self.late
+
+
+def test_weights_are_named_after_their_layer_and_come_in_the_order_in_which_they_were_made(normal):
+    """As in Keras, whose files number them so."""
+    layer = Scales(nyala.Variable(np.ones(2, "float32"), name="before"), name="scales")
+    layer(normal(2, 3))
+    assert [w.path for w in layer.weights] == ["before", "scales/factor", "plain", "scales/late"]
+    tied = layers.Dense(3, name="tied")
+    tied.build((None, 2))
+    layer = Scales(tied.kernel, name="scales")
+    layer(normal(2, 3))
+    assert [w.path for w in layer.weights] == ["scales/factor", "plain", "scales/late", "tied/kernel"]
+    inside = nyala.Sequential([nyala.Input((3,)), Scales(name="scales")], name="model")
+    assert [w.path for w in inside.weights] == ["scales/factor", "plain", "model/scales/late"]
+    generator = nyala.random.SeedGenerator(3, name="draws")
+    assert generator.state.path == "draws/seed_generator_state"

@@ -489,3 +489,26 @@ def test_logs_of_batches_are_only_computed_for_those_who_ask(each_engine):
     model.asked = 0
     model.fit(X, Y, batch_size=2, epochs=2, verbose=0, callbacks=[nyala.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None)])
     assert model.asked >= 12
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_compute_loss_need_not_take_training(accumulate):
+    """It is asked for by place, with `training` only where it has it."""
+    seen = []
+
+    class Plain(nyala.Model):
+        def compute_loss(self, features, target, y_pred, weight=None, **kwargs):
+            seen.append(kwargs)
+            return 3.0 * ops.mean(ops.square(target - y_pred))
+
+    inner = linear()
+    model = Plain(inner.input, inner.output)
+    model.compile(nyala.optimizers.SGD(0.0))
+    history = model.fit(X, Y, batch_size=4, epochs=1, accumulate=accumulate, verbose=0).history
+    assert history["loss"][0] == pytest.approx(3 * mse(model), rel=1e-5)
+    assert model.evaluate(X, Y, verbose=0) == pytest.approx(3 * mse(model), rel=1e-5)
+    assert model.train_on_batch(X, Y) == pytest.approx(3 * mse(model), rel=1e-5)
+    groups = (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
+    loss, _ = model.stateless_compute_loss(*[[v.numpy() for v in group] for group in groups], x=X, y=Y, y_pred=0 * Y)
+    assert float(loss) == pytest.approx(3 * np.mean(Y**2), rel=1e-5)
+    assert not any(seen)

@@ -87,7 +87,7 @@ class Windowed(Layer):
         """activation(x + bias)"""
         if self.bias is not None:
             x = ops.add(x, self.bias if self.data_format == "channels_last" else ops.reshape(self.bias, (-1, *(1,) * self.rank)))
-        return self.activation(x)
+        return x if self.activation is None else self.activation(x)
 
 
 def check_windows(
@@ -169,7 +169,7 @@ class Conv(Adaptable, Windowed):
         if self.bias is None or type(self).convolution_op is not Conv.convolution_op:
             return self.finish(self.convolution_op(inputs, self.kernel))
         x = ops.nn.conv_with_bias(inputs, self.kernel, self.bias, self.strides, self.padding, self.data_format, self.dilation_rate)
-        return self.activation(x)
+        return x if self.activation is None else self.activation(x)
 
 
 class Conv1D(Conv):

@@ -102,7 +102,8 @@ class LocallyConnected(Layer):
         y = ops.reshape(y, (batch, *self._output_sizes, filters))
         if self.bias is not None:
             y = ops.add(y, self.bias)
-        return self.activation(ops.moveaxis(y, -1, 1) if first else y)
+        y = ops.moveaxis(y, -1, 1) if first else y
+        return y if self.activation is None else self.activation(y)
 
     def _strided(self, x: Tensor, offset: tuple[int, ...]) -> Tensor:
         """What the weight at this offset of the kernel sees, from place to place."""

@@ -98,7 +98,7 @@ class Dense(Quantizable):
         """activation(x + bias)"""
         if self.bias is not None:
             x = ops.add(x, self.bias)
-        return self.activation(x)
+        return x if self.activation is None else self.activation(x)
 
     def layouts(self) -> dict[str, Layout]:
         return {"kernel": matrix_layout(self.full_shape, summed=0)}

@@ -117,7 +117,7 @@ class EinsumDense(Quantizable):
         """activation(x + bias)"""
         if self.bias is not None:
             x = ops.add(x, self.bias)
-        return self.activation(x)
+        return x if self.activation is None else self.activation(x)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
