@@ -109,12 +109,13 @@ class Steps(Compiling):
         return convert(self._ask_loss(x, y, y_pred, sample_weight, training))
 
     def _ask_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
-        """The result of compute_loss, which need not take `training`."""
+        """The result of compute_loss, asked for by name, or by place where its arguments have other names; it need not take `training`."""
         given = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
-        parameters = inspect.signature(self.compute_loss).parameters
-        if "training" in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            given["training"] = training
-        return self.compute_loss(**given)
+        names = inspect.signature(self.compute_loss).parameters
+        further = {"training": training} if "training" in names else {}
+        if {"x", "y", "y_pred"} <= names.keys():
+            return self.compute_loss(**given, **further)
+        return self.compute_loss(*given.values(), **further)
 
     def _track(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, loss: Any) -> dict[str, Any] | None:
         """Count the loss and the metrics of a batch."""
