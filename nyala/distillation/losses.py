@@ -8,7 +8,7 @@ from typing import Any
 from nyala import losses, ops
 from nyala.core import tree
 from nyala.core.audit import looks_through
-from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, ShapeError, StateError, StructureError, missing_method
+from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, ShapeError, StructureError, missing_method
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.core.symbolic import plain_shape
 from nyala.engines.protocol import Tensor
@@ -153,10 +153,7 @@ class FeatureDistillation(_OfOutputs):
 
 def known(model: Any) -> bool:
     """Whether a model is a graph whose inputs and outputs are known."""
-    try:
-        return bool(getattr(model, "inputs", None)) and bool(getattr(model, "outputs", None))
-    except StateError:  # a Sequential that has seen no data
-        return False
+    return bool(getattr(model, "inputs", None)) and bool(getattr(model, "outputs", None))
 
 
 def _is_structure(loss: Any) -> bool:

@@ -267,6 +267,8 @@ class Sequential(Model):
 
 def _input_dtype(layer: Layer) -> str:
     """Dtype of the input that a first layer wants: integers for those that look things up."""
+    if isinstance(layer, Sequential) and layer.layers:
+        return _input_dtype(layer.layers[0])
     return "int32" if type(layer).__name__ in ("Embedding",) else layer.compute_dtype
 
 

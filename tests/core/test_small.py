@@ -192,6 +192,7 @@ def test_errors_have_four_parts():
         ("DTypeError", (TypeError, ValueError)),
         ("StructureError", ValueError),
         ("StateError", (RuntimeError, ValueError)),
+        ("NotYetError", (errors.StateError, AttributeError)),
         ("LookupFailed", (ValueError, KeyError)),
     ],
 )

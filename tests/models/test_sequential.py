@@ -186,3 +186,29 @@ def test_training_reaches_the_layers(normal):
     y = array(model(x, training=True))
     assert 0.2 < (y == 0).mean() < 0.8
     assert ops.shape(y) == (50, 3)
+
+
+def test_begins_with_a_sequential_that_has_seen_no_data(normal):
+    x = normal(5, 3)
+    inner = Sequential([Sequential([layers.Dropout(0.5), layers.Dense(2, name="a")])])
+    model = Sequential([inner, layers.Dense(7, name="b")])
+    assert not model.built
+    y = model(x)
+    close(y, dense(model.get_layer("b"), dense(inner.layers[0].get_layer("a"), x)))
+    assert (model.input_shape, inner.output_shape) == ((None, 3), (None, 2))
+    twin = Sequential.from_config(model.get_config())
+    assert [w.shape for w in twin.weights] == [(3, 2), (2,), (2, 7), (7,)]
+    ids = Sequential([Sequential([layers.Embedding(5, 3)]), layers.Flatten()])
+    assert ids(np.array([[1, 4]])).shape == (1, 6)
+    assert ids.inputs[0].dtype == "int32"
+
+
+def test_what_only_a_built_model_has_is_an_attribute_that_others_lack():
+    model, rnn = Sequential([layers.Dense(2)]), layers.LSTM(2)
+    assert not any(hasattr(model, name) for name in ("input", "output", "inputs", "outputs", "input_shape", "output_shape"))
+    assert getattr(layers.Dense(2), "output", None) is None
+    text = "LSTM 'lstm'.output needs exactly one call on symbolic tensors, got called 0 times on symbolic tensors.\n"
+    with raises(StateError, text + "  fix: keep the tensors you want, or call it on an Input first"):
+        rnn.output  # noqa: B018
+    assert not hasattr(rnn, "heads")
+    assert rnn.units == 2

@@ -226,7 +226,7 @@ class KnownRNN(RNN):
         cell = self.__dict__.get("cell")
         if cell is not None and not name.startswith("_") and name in type(cell)._shown:
             return getattr(cell, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return object.__getattribute__(self, name)  # raises what there is to say
 
     def fused_inputs(self, sequences: Tensor, initial_state: Any, training: bool | None) -> Tensor | None:
         """Inputs with their dropout, for cells that run as one op; None where the step by step loop is needed."""
