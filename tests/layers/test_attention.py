@@ -283,3 +283,17 @@ def test_config_and_names():
 def test_errors(make, kind, text):
     with raises(kind, text):
         make()
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_each_projection_has_the_activity_regularizer(gate):
+    """As in Keras: what is made of queries, keys and values counts beside the result, each per sample."""
+    layer = made(activity_regularizer=nyala.regularizers.L2(0.1), use_gate=gate)
+    y = array(layer(Q, V)).astype("float64")
+    parts = [y, *(project(projection, x) for projection, x in ((layer.query_dense, Q), (layer.key_dense, V), (layer.value_dense, V)))]
+    parts += [project(layer._gate_dense, Q)] if gate else []
+    assert len(layer.losses) == len(parts)
+    close(sum(layer.losses), 0.1 * sum((part**2).sum() for part in parts) / len(Q))
+    shared = layers.GroupQueryAttention(3, 4, 2, activity_regularizer="l2", use_gate=gate)
+    shared(Q, V)
+    assert len(shared.losses) == 5 + gate  # the result by itself, too

@@ -150,6 +150,7 @@ class Heads(Layer):
             # each projection draws values of its own from a kind of initializer
             _fresh(self.kernel_initializer), _fresh(self.bias_initializer), self.kernel_regularizer, self.bias_regularizer,
             self.kernel_constraint, self.bias_constraint, name=name, dtype=policy, quantization_config=self._quantization_configs.get(name),
+            activity_regularizer=self.activity_regularizer,
         )  # fmt: skip
 
     def _heads_first(self, x: Tensor) -> Tensor:

@@ -154,6 +154,9 @@ class MultiHeadAttention(Heads):
         x = self._output_dense(x)
         return (x, ops.reshape(weights, (*lead, *t, *s))) if return_attention_scores else x
 
+    def _regularize(self, outputs: Any) -> None:
+        """Nothing more: the projection that makes the result has the regularizer already."""
+
     def _order(self, ndim: int) -> list[int]:
         """Axes of (b, ..., n, h) with the heads and then the positions moved before the last."""
         others = [axis for axis in range(1, ndim - 2) if axis not in self._axes]
