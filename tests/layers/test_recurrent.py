@@ -316,6 +316,15 @@ def test_cells_of_users(mask):
     assert stacked(X).shape == (3, 2)
 
 
+@pytest.mark.parametrize("kind", [layers.SimpleRNNCell, layers.GRUCell])
+def test_a_cell_gives_its_one_state_as_it_got_it(kind):
+    cell, h = kind(2), np.ones((3, 2), "float32")
+    y, alone = cell(X[:, 0], h)
+    _, [listed] = cell(X[:, 0], [h])
+    close(alone, array(y))
+    close(listed, array(y))
+
+
 def test_cells_that_are_no_layers():
     close(layers.RNN(Plain(), return_sequences=True)(X), np.cumsum(X, axis=1))
 

@@ -213,3 +213,8 @@ def initial_state(cell: Any, batch_size: int | None, dtype: str) -> Any:
 def _first(states: Any) -> Tensor:
     """The one state of a cell that was given it alone or in a list."""
     return states[0] if isinstance(states, (list, tuple)) else states
+
+
+def _as_given(state: Tensor, states: Any) -> Tensor | list[Tensor]:
+    """The new state of a cell with one, alone or in a list as the old one was."""
+    return [state] if isinstance(states, (list, tuple)) else state

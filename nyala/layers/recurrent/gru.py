@@ -7,7 +7,7 @@ from typing import Any
 
 from nyala import activations, ops
 from nyala.engines.protocol import Tensor
-from nyala.layers.recurrent.cells import GatedCell, _first
+from nyala.layers.recurrent.cells import GatedCell, _as_given, _first
 from nyala.layers.recurrent.lstm import _along
 from nyala.layers.recurrent.rnn import KnownRNN, known
 from nyala.ops.nn_recurrence import gru_sequence
@@ -79,7 +79,7 @@ class GRUCell(GatedCell):
             return None, None
         return (self.bias[0], self.bias[1]) if self.reset_after else (self.bias, None)
 
-    def call(self, inputs: Tensor, states: Any, training: bool | None = None) -> tuple[Tensor, list[Tensor]]:
+    def call(self, inputs: Tensor, states: Any, training: bool | None = None) -> tuple[Tensor, Tensor | list[Tensor]]:
         old = _first(states)
         x, h = self.dropped(inputs, old)
         input_bias, recurrent_bias = self.biases()
@@ -96,7 +96,7 @@ class GRUCell(GatedCell):
             z, r = gate(ops.add(x_z, h_z)), gate(ops.add(x_r, h_r))
             candidate = self.activation(ops.add(x_g, ops.matmul(ops.multiply(r, h), self.recurrent_kernel[:, 2 * units :])))
         new = ops.add(ops.multiply(z, old), ops.multiply(ops.subtract(1.0, z), candidate))
-        return new, [new]
+        return new, _as_given(new, states)
 
 
 class GRU(KnownRNN):

@@ -7,7 +7,7 @@ from typing import Any
 
 from nyala import ops
 from nyala.engines.protocol import Tensor
-from nyala.layers.recurrent.cells import GatedCell, _first
+from nyala.layers.recurrent.cells import GatedCell, _as_given, _first
 from nyala.layers.recurrent.rnn import KnownRNN
 
 
@@ -34,11 +34,11 @@ class SimpleRNNCell(GatedCell):
         "bias_regularizer", "kernel_constraint", "recurrent_constraint", "bias_constraint", "dropout", "recurrent_dropout", "seed",
     )  # fmt: skip
 
-    def call(self, sequence: Tensor, states: Any, training: bool | None = None) -> tuple[Tensor, list[Tensor]]:
+    def call(self, sequence: Tensor, states: Any, training: bool | None = None) -> tuple[Tensor, Tensor | list[Tensor]]:
         x, h = self.dropped(sequence, _first(states))
         x = ops.add(ops.matmul(x, self.kernel), ops.matmul(h, self.recurrent_kernel))
         h = self.activation(x if self.bias is None else ops.add(x, self.bias))
-        return h, [h]
+        return h, _as_given(h, states)
 
 
 class SimpleRNN(KnownRNN):
