@@ -6,7 +6,9 @@ No attribute is set on a foreign tensor, and an entry dies with its tensor.
 
 from __future__ import annotations
 
+import contextlib
 import weakref
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 _table: dict[int, tuple[weakref.ref, Any]] = {}
@@ -22,6 +24,20 @@ def set_mask(tensor: Any, mask: Any) -> None:
         _table[key] = (weakref.ref(tensor, lambda _: _table.pop(key, None)), mask)
     except TypeError:  # a type without weak references cannot carry a mask
         _table.pop(key, None)
+
+
+@contextlib.contextmanager
+def masked(tensors: Sequence[Any], masks: Sequence[Any]) -> Iterator[None]:
+    """Inside, the tensors have these masks, where one is not None; afterwards, those that they had before."""
+    before = [get_mask(tensor) for tensor in tensors]
+    for tensor, mask in zip(tensors, masks, strict=False):
+        if mask is not None:
+            set_mask(tensor, mask)
+    try:
+        yield
+    finally:
+        for tensor, mask in zip(tensors, before, strict=True):
+            set_mask(tensor, mask)
 
 
 def carry_mask(source: Any, tensor: Any) -> Any:

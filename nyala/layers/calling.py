@@ -93,7 +93,10 @@ class Calling(Building):
             self.built = True
             self._set_first_weights()
         training = self._resolve_training(signature, args, kwargs)
-        previous = get_mask(args[0]) if args and not isinstance(args[0], (list, tuple, dict)) else _masks_of(args[0]) if args else None
+        first = args[0] if args else kwargs.get(signature.names[0]) if signature.names else None
+        previous = kwargs.get("mask")  # one that is given counts in place of that of the inputs
+        if previous is None:
+            previous = _masks_of(first) if isinstance(first, (list, tuple, dict)) else get_mask(first)
         self._fill_masks(signature, args, kwargs)
         outer_root, outer_training = context.root, context.training
         if outer_root is None:
@@ -116,10 +119,8 @@ class Calling(Building):
                 self._regularize(outputs)
         finally:
             context.root, context.training = outer_root, outer_training
-        if previous is not None:
-            self._pass_mask(args[0], outputs, previous)
-        elif type(self).compute_mask is not Calling.compute_mask:
-            self._pass_mask(args[0] if args else None, outputs, None)
+        if previous is not None or type(self).compute_mask is not Calling.compute_mask:
+            self._pass_mask(first, outputs, previous)
         return outputs
 
     def rematerialized_call(self, layer_call: Callable, *args: Any, **kwargs: Any) -> Callable:

@@ -8,7 +8,7 @@ from typing import Any
 from nyala.core import dtypes, tree
 from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ShapeError, StructureError
-from nyala.core.masks import carry_mask, set_mask
+from nyala.core.masks import carry_mask, masked
 from nyala.core.op import convert
 from nyala.core.symbolic import Operation, Symbolic
 from nyala.engines import current
@@ -142,10 +142,8 @@ class Functional(Model):
         if self._host_part is not None:
             return tree.pack_sequence_as(self._outputs_struct, self._host_part.run(inputs, self._fit))
         values = self._bind(inputs)
-        if mask is not None:
-            for value, given in zip(values, tree.flatten(mask), strict=False):
-                set_mask(value, given)
-        return tree.pack_sequence_as(self._outputs_struct, self.graph.run(values))
+        with masked(values, tree.flatten(mask)):
+            return tree.pack_sequence_as(self._outputs_struct, self.graph.run(values))
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         return super().compute_output_spec(inputs)

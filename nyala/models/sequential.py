@@ -10,7 +10,7 @@ from typing import Any
 from nyala.core import dtypes, names
 from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, NotYetError, ShapeError, StateError
-from nyala.core.masks import carry_mask
+from nyala.core.masks import carry_mask, masked
 from nyala.core.op import convert
 from nyala.core.symbolic import Symbolic
 from nyala.engines import current
@@ -155,8 +155,9 @@ class Sequential(Model):
         x, layers = inputs, self.layers
         if self._text_end is not None and isinstance(inputs, dict) and list(inputs) == [self._text_end]:  # strings that were encoded on the host
             x, layers = inputs[self._text_end], layers[[layer.name for layer in layers].index(self._text_end) + 1 :]
-        for layer in layers:
-            x = layer(x)
+        with masked([inputs], [mask]):
+            for layer in layers:
+                x = layer(x)
         return x
 
     def _on_host(self, x: Any, batches: bool = False) -> Any:

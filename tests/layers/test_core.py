@@ -165,6 +165,36 @@ def test_masks_pass_through_dense_and_end_in_pooling(normal):
     close(pooled, array(y)[:, :3].mean(axis=1))
 
 
+@pytest.mark.parametrize("symbolic", [False, True], ids=["tensors", "graph"])
+def test_a_mask_that_is_given_goes_on_with_the_result(each_engine, normal, symbolic):
+    x, mask = normal(2, 3, 5), np.array([[True, True, False], [True, False, False]])
+    rnn, pool = layers.SimpleRNN(7, return_sequences=True), layers.GlobalAveragePooling1D()
+    if symbolic:
+        inputs = nyala.Input((3, 5)), nyala.Input((3,), dtype="bool")
+        y = nyala.Model(inputs, pool(rnn(inputs[0], mask=inputs[1])))([x, mask])
+    else:
+        y = pool(rnn(x, mask=mask))
+    rows = array(rnn(x, mask=mask))
+    close(y, np.stack([rows[0, :2].mean(axis=0), rows[1, 0]]))
+
+
+def test_a_mask_that_is_given_counts_in_place_of_the_one_that_came_along(normal):
+    class Doubled(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.supports_masking = True
+
+        def call(self, x, mask=None):
+            return 2.0 * x
+
+    x, mask = layers.Masking()(np.abs(normal(2, 3, 5)) + 1.0), np.array([[True, True, False], [True, False, False]])
+    np.testing.assert_array_equal(mask_of(Doubled()(x, mask=mask)), mask)
+    assert mask_of(Doubled()(x)).all()
+    assert mask_of(Doubled()(x=x)).all()
+    np.testing.assert_array_equal(mask_of(layers.BatchNormalization()(array(x), mask=mask)), mask)
+    np.testing.assert_array_equal(mask_of(layers.Attention()([array(x), array(x)], mask=[mask, None])), mask)
+
+
 @nyala.saving.register_keras_serializable("tests")
 def scaled(x, factor=1.0):
     return x * factor

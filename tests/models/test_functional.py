@@ -277,6 +277,18 @@ def test_training_and_masks_reach_the_layers(normal):
     close(fixed(a, training=True), a)
 
 
+def test_a_mask_is_lent_to_the_inputs_for_one_call(normal):
+    x, mask = nyala.ops.convert_to_tensor(normal(2, 3, 5)), np.array([[True, True, False], [True, False, False]])
+    inputs = nyala.Input((3, 5))
+    whole, masked = array(x).mean(axis=1), np.stack([array(x)[0, :2].mean(axis=0), array(x)[1, 0]])
+    for model in (
+        nyala.Model(inputs, layers.GlobalAveragePooling1D()(inputs)),
+        nyala.Sequential([layers.Dropout(0.5), layers.GlobalAveragePooling1D()]),
+    ):
+        close(model(x, mask=mask), masked)
+        close(model(x), whole)
+
+
 def test_names_of_outputs():
     x = nyala.Input((3,))
     a, b = layers.Dense(1, name="a")(x), layers.Dense(1, name="b")(x)
