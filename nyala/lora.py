@@ -16,7 +16,10 @@ from nyala.layers.arguments import as_count
 
 
 def enable(layer: Any, name: str, rank: int, alpha: float | None, a_initializer: Any, b_initializer: Any) -> None:
-    """Freeze the weight of this name, w, and add the trainable a (..., rank) and b (rank, last axis of w) of w + alpha / rank * a @ b."""
+    """Freeze the weight of this name, w, and add the trainable a (..., rank) and b (rank, last axis of w) of w + alpha / rank * a @ b.
+
+    The regularizer of w counts for a and b.
+    """
     where, shape = f"{type(layer).__name__} {layer.name!r}.enable_lora", layer.full_shape
     if not layer.built and not getattr(layer, "_building", False):
         raise StateError(where, need="a built layer", got="one without weights yet", fix="call it once, or build(input_shape), first")
@@ -31,7 +34,8 @@ def enable(layer: Any, name: str, rank: int, alpha: float | None, a_initializer:
     thin = ((f"lora_{name}_a", (*shape[:-1], rank), a_initializer), (f"lora_{name}_b", (rank, shape[-1]), b_initializer))
     with layer.weight_scope():
         for weight, size, initializer in thin:
-            setattr(layer, weight, layer.add_weight(name=weight, shape=size, initializer=initializers.get(initializer)))
+            regularizer = getattr(layer, f"{name}_regularizer")
+            setattr(layer, weight, layer.add_weight(name=weight, shape=size, initializer=initializers.get(initializer), regularizer=regularizer))
     frozen = getattr(layer, f"_{name}")
     frozen.trainable, frozen.held = False, True
     layer.lora_enabled, layer.lora_rank, layer.lora_alpha = True, rank, rank if alpha is None else alpha

@@ -295,3 +295,20 @@ def test_multi_optimizer_trains_and_refuses():
         table["ab"]
     with raises(ArgumentTypeError, "OptimizerMap['c'] needs an optimizer, got 'sgd'.\n  fix: use nyala.optimizers.get(name)"):
         table["c"] = "sgd"
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "x"),
+    [
+        (lambda **options: layers.Dense(3, kernel_regularizer="l2", **options), "kernel", np.ones((2, 5), "float32")),
+        (lambda **options: layers.EinsumDense("abc,cd->abd", (None, 3), kernel_regularizer="l2", **options), "kernel", np.ones((2, 7, 5), "float32")),
+        (lambda **options: layers.Embedding(7, 3, embeddings_regularizer="l2", **options), "embeddings", np.ones((2, 5), "int32")),
+    ],
+)
+def test_low_rank_weights_have_the_regularizer_of_the_frozen_one(make, name, x):
+    layer = make(lora_rank=2)
+    layer(x)
+    random = np.random.default_rng(3)
+    layer.set_weights([random.normal(size=weight.shape) for weight in layer.weights])
+    thin = [getattr(layer, f"lora_{name}_{part}").numpy().astype("float64") for part in "ab"]
+    np.testing.assert_allclose([float(loss) for loss in layer.losses], [0.01 * (part**2).sum() for part in thin], rtol=1e-5)
