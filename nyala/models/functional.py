@@ -10,7 +10,7 @@ from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ShapeError, StructureError
 from nyala.core.masks import carry_mask, masked
 from nyala.core.op import convert
-from nyala.core.symbolic import Operation, Symbolic
+from nyala.core.symbolic import Operation, Symbolic, infer_symbolic
 from nyala.engines import current
 from nyala.layers.layer import Layer
 from nyala.models.graph import Graph, beginning_at_inputs
@@ -47,6 +47,7 @@ class Functional(Model):
         inputs: an Input, or a list or dict of them; a dict names the arrays that the model takes. A tensor inside another model will do, too:
             an Input of its name, shape and dtype takes its place.
         outputs: a symbolic tensor computed from them, or a list or dict; the keys of a dict name losses and metrics.
+            Called on tensors, and in predict, a list of one gives that one; called on symbolic tensors it gives the list.
         name: of the model.
     """
 
@@ -109,11 +110,11 @@ class Functional(Model):
 
     @property
     def input_shape(self) -> Any:
-        return tree.map_structure(lambda t: t.shape, self._inputs_struct)
+        return tree.map_structure(lambda t: t.shape, _alone(self._inputs_struct))
 
     @property
     def output_shape(self) -> Any:
-        return tree.map_structure(lambda t: t.shape, self._outputs_struct)
+        return tree.map_structure(lambda t: t.shape, _alone(self._outputs_struct))
 
     def build(self, input_shape: Any) -> None:
         """Nothing to do: the graph is built."""
@@ -138,15 +139,32 @@ class Functional(Model):
     def _run(self, args: tuple, kwargs: dict) -> Any:
         return super()._run(args if self._host_part is None or not args else (self._encoded(args[0]), *args[1:]), kwargs)
 
+    def _run_on(self, inputs: Any) -> Any:
+        return self._run((inputs,), {})
+
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self._host_part is not None:
-            return tree.pack_sequence_as(self._outputs_struct, self._host_part.run(inputs, self._fit))
+            return self._results(self._host_part.run(inputs, self._fit))
         values = self._bind(inputs)
         with masked(values, tree.flatten(mask)):
-            return tree.pack_sequence_as(self._outputs_struct, self.graph.run(values))
+            return self._results(self.graph.run(values))
+
+    def _results(self, values: list[Any]) -> Any:
+        """Outputs in their structure; what stands alone in a list or tuple comes without it."""
+        return _alone(tree.pack_sequence_as(self._outputs_struct, values))
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        return super().compute_output_spec(inputs)
+        own = type(self).compute_output_shape is not Functional.compute_output_shape
+        return self._listed(super().compute_output_spec(inputs) if own else infer_symbolic(self._run_on, inputs))
+
+    def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
+        return self._listed(super().compute_output_shape(*args, **kwargs))
+
+    def _listed(self, results: Any) -> Any:
+        """What call gave, in the list or tuple of one that it was taken out of."""
+        if type(self).call is not Functional.call or _alone(self._outputs_struct) is self._outputs_struct:
+            return results
+        return [results] if isinstance(self._outputs_struct, list) else (results,)
 
     def _bind(self, inputs: Any) -> list[Any]:
         """Tensors in the order of the inputs: dicts by name, lists by position; then checked and fitted one by one."""
@@ -238,6 +256,11 @@ class Functional(Model):
         from nyala.models.serialization import functional_from_config
 
         return functional_from_config(cls, config)
+
+
+def _alone(structure: Any) -> Any:
+    """The only member of a list or tuple of one; anything else as it is."""
+    return structure[0] if isinstance(structure, (list, tuple)) and len(structure) == 1 else structure
 
 
 def _reads_strings(inputs: list[Symbolic]) -> bool:

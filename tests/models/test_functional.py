@@ -345,3 +345,43 @@ def test_a_thousand_layers(normal):
         assert len(twin.layers) == 1001
         with nyala.backend("numpy"):
             close(twin(a), a + 1.0)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_an_output_alone_in_a_list_comes_without_it(kind, normal):
+    x, data = nyala.Input((3,)), normal(7, 3)
+    dense = layers.Dense(2, name="d")
+    model = nyala.Model(kind([x]), kind([dense(x)]))
+    expected = array(dense(data))
+    for result in (model(data), model([data]), model.predict(data, verbose=0), model.predict_on_batch(data), nyala.Model(x, model(x))(data)):
+        np.testing.assert_allclose(array(result), expected, rtol=1e-5)
+    assert (model.input_shape, model.output_shape) == ((None, 3), (None, 2))
+    assert type(model(x)) is kind and model(x)[0].shape == (None, 2)
+    assert model.compute_output_shape((7, 3)) == kind([(7, 2)])
+    model.compile("sgd", "mse")
+    targets = np.zeros((7, 2))
+    histories = [model.fit(data, y, epochs=1, verbose=0).history for y in (targets, [targets], {"d": targets})]
+    assert [list(h) for h in histories] == [["loss"]] * 3
+    again = nyala.Model.from_config(model.get_config())
+    again.set_weights(model.get_weights())
+    np.testing.assert_allclose(array(again(data)), array(model(data)), rtol=1e-5)
+
+
+def test_only_the_outer_list_of_one_is_taken_away(normal):
+    x, data = nyala.Input((3,)), normal(7, 3)
+    a, b = layers.Dense(2)(x), layers.Dense(5)(x)
+    assert [tuple(y.shape) for y in nyala.Model(x, [[a, b]])(data)] == [(7, 2), (7, 5)]
+    assert [tuple(y.shape) for y in nyala.Model(x, [[a]])(data)] == [(7, 2)]
+    assert list(nyala.Model(x, {"k": [a]})(data)) == ["k"] and tuple(nyala.Model(x, {"k": [a]})(data)["k"][0].shape) == (7, 2)
+
+
+def test_a_call_of_ones_own_keeps_its_structure(normal):
+    class Twice(nyala.Model):
+        def call(self, inputs):
+            y = super().call(inputs)
+            return [y, y * 2]
+
+    x = nyala.Input((3,))
+    model = Twice([x], [layers.Dense(2)(x)])
+    assert [y.shape for y in model(x)] == [(None, 2)] * 2
+    assert [tuple(y.shape) for y in model(normal(7, 3))] == [(7, 2)] * 2
