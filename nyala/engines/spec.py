@@ -8,7 +8,7 @@ or accept by luck (mixed dtypes, integers where floats belong), are refused here
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,8 +56,8 @@ from nyala.engines.protocol import Engine, Tree
 __all__ = ["Spec", "SpecEngine", "SpecTensor", "UnknownSize", "infer", "infer_fitting"]
 
 STAND_INS = (240, 480)  # what an unknown size is taken for: many divisors, so that pooling, folding and splitting divide evenly
-LARGE_STAND_INS = (720720, 1441440)  # what is tried where these do not fit: all numbers up to 16 divide them
-MOST_SIZES = 12  # that are tried in the place of an unknown one
+LARGE_STAND_INS = (55440, 110880)  # what is tried where these do not fit: all numbers up to 12 divide them
+MOST_SIZES = 24  # that are tried in the place of an unknown one
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def infer(function: Callable, *args: Tree, **kwargs: Tree) -> Tree:
 def infer_fitting(function: Callable, *args: Tree, **kwargs: Tree) -> Tree:
     """As infer, for a function without side effects that may refuse the stand-ins though other sizes would fit.
 
-    Then larger ones are tried, which more numbers divide, and after them each known size among the arguments in the place of one unknown size, or
-    of all of them. Sizes of the result on which those that fit do not agree are None.
+    Then larger ones are tried, which more numbers divide, after them each known size among the arguments in the place of one unknown size, and each
+    known shape in the place of all. Sizes of the result on which those that fit do not agree are None.
 
     >>> from nyala.engines import engine
     >>> infer_fitting(lambda x, y: engine.matmul(x, y), Spec((2, None)), Spec((3, 4)))
@@ -102,53 +102,67 @@ def infer_fitting(function: Callable, *args: Tree, **kwargs: Tree) -> Tree:
     """
     try:
         return infer(function, *args, **kwargs)
-    except ValueError as error:
+    except ValueError as refusal:
         specs = [leaf for leaf in leaves((args, kwargs)) if isinstance(leaf, Spec)]
-        places = [(id(spec), axis) for spec in specs for axis, n in enumerate(spec.shape) if n is None]
-        if not places or str(error).startswith("shape inference needs"):
+        places = [(id(spec), axis - len(spec.shape)) for spec in specs for axis, n in enumerate(spec.shape) if n is None]
+        if not places or str(refusal).startswith("shape inference needs"):
             raise
-        for some in ((), *((place,) for place in places), tuple(places)):
-            fitting = [_attempt(function, args, kwargs, some, size) for size in (_known_sizes(args, kwargs) if some else (0,))]
+        sizes, shapes = _known_sizes(args, kwargs)
+        like = [{(id(spec), -i): n for spec in specs for i, n in enumerate(shape[::-1], 1)} for shape in shapes]  # aligned at the last axis
+        one = [[{place: n} for n in some] for some in (sizes, (2, 3)) for place in places]
+        for fillings in ([{}], *one[: len(places)], like, *one[len(places) :], [dict.fromkeys(places, n) for n in (2, 3)]):
+            fitting = [_attempt(function, args, kwargs, filling) for filling in fillings]
             fitting = [result for result in fitting if result is not _REFUSED]
-            if fitting:
-                return functools.reduce(_agreement, fitting)
+            agreed = functools.reduce(_agreement, fitting) if fitting else _REFUSED
+            if agreed is not _REFUSED:
+                return agreed
         raise
 
 
-_REFUSED = object()
+_REFUSED = Spec((), "refused")
 
 
-def _known_sizes(args: Tree, kwargs: Tree) -> list[int]:
-    """Sizes that an unknown one may have to equal: those of the other tensors, numbers given, and 2 and 3."""
+def _known_sizes(args: Tree, kwargs: Tree) -> tuple[list[int], list[tuple[int, ...]]]:
+    """Sizes that an unknown one may have to equal, those of the other tensors and numbers given, with their doubles; and the shapes known."""
     given = [leaf for leaf in leaves((args, kwargs)) if not isinstance(leaf, bool)]
-    sizes = [n for leaf in given for n in (*(getattr(leaf, "shape", None) or ()), leaf)]
-    return sorted({int(n) for n in sizes if isinstance(n, int) and n > 1} | {2, 3})[:MOST_SIZES]
+    shapes = [tuple(leaf.shape) for leaf in given if hasattr(leaf, "shape")]
+    shapes += [tuple(leaf) for leaf in (*args, *kwargs.values()) if isinstance(leaf, list | tuple) and all(type(n) is int for n in leaf)]
+    sizes = {int(n) for n in (*given, *(n for shape in shapes for n in shape)) if isinstance(n, int) and n > 1}
+    doubles = {2 * n for n in sizes}  # where any multiple fits, the size is seen to be unknown
+    return [*sorted(sizes), *sorted(doubles - sizes)][:MOST_SIZES], [shape for shape in shapes if None not in shape]
 
 
-def _attempt(function: Callable, args: Tree, kwargs: Tree, places: Sequence[tuple[int, int]], size: int) -> Tree:
-    """The result with `size` in some places and larger stand-ins in the others, or _REFUSED."""
+def _attempt(function: Callable, args: Tree, kwargs: Tree, filling: dict[tuple[int, int], int]) -> Tree:
+    """The result with these sizes in the places of unknown ones and larger stand-ins in the others, or _REFUSED."""
 
     def with_sizes(leaf: Any) -> Any:
         if not isinstance(leaf, Spec):
             return leaf
-        return Spec(tuple(size if (id(leaf), axis) in places else n for axis, n in enumerate(leaf.shape)), leaf.dtype)
+        axes = range(-len(leaf.shape), 0)
+        return Spec(tuple(filling.get((id(leaf), axis)) if n is None else n for axis, n in zip(axes, leaf.shape, strict=True)), leaf.dtype)
 
     args, kwargs = map_tree(with_sizes, args), map_tree(with_sizes, kwargs)
     try:
         return _compare(*[_run(function, args, kwargs, stand_in, True) for stand_in in LARGE_STAND_INS])
-    except ValueError:
+    except Exception:  # an attempt: the first error is the one to tell
         return _REFUSED
 
 
 def _agreement(first: Tree, second: Tree) -> Tree:
-    """What two results agree on."""
-    if isinstance(first, Spec) and isinstance(second, Spec) and len(first.shape) == len(second.shape) and first.dtype == second.dtype:
-        return Spec(tuple(n if n == m else None for n, m in zip(first.shape, second.shape, strict=True)), first.dtype)
-    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
-        return {key: _agreement(value, second[key]) for key, value in first.items()}
-    if isinstance(first, list | tuple) and isinstance(second, list | tuple) and len(first) == len(second):
-        return rebuild(first, [_agreement(a, b) for a, b in zip(first, second, strict=True)])
-    return first
+    """What two results agree on; _REFUSED where their structures or ranks differ."""
+    ours, theirs = leaves(first), leaves(second)
+    ranks = [[len(leaf.shape) if isinstance(leaf, Spec) else None for leaf in each] for each in (ours, theirs)]
+    if ranks[0] != ranks[1]:
+        return _REFUSED
+    others = iter(theirs)
+
+    def common(leaf: Any) -> Any:
+        other = next(others)
+        if not isinstance(leaf, Spec):
+            return leaf
+        return Spec(tuple(n if n == m else None for n, m in zip(leaf.shape, other.shape, strict=True)), leaf.dtype)
+
+    return map_tree(common, first)
 
 
 def _run(function: Callable, args: Tree, kwargs: Tree, size: int, unknown: bool) -> Tree:

@@ -24,11 +24,12 @@ def _multiplied(function: Any, *xs: Tensor, int8_grows: bool = False) -> Tensor:
 
 
 def broadcast_shapes(name: str, *shapes: Sequence[int]) -> tuple[int, ...]:
-    """The shape that these broadcast to, by NumPy's rules."""
+    """The shape that these broadcast to, by NumPy's rules; an unknown size, which is no plain int, fits a known one."""
     ndim = max(map(len, shapes), default=0)
     result = []
     for sizes in zip(*((1,) * (ndim - len(shape)) + tuple(shape) for shape in shapes), strict=True):
         different = set(sizes) - {1}
+        different = {n for n in different if type(n) is int} or different if len(different) > 1 else different
         if len(different) > 1:
             got = " and ".join(str(tuple(shape)) for shape in shapes)
             raise ShapeError(name, need="leading axes that broadcast", got=got, why="from the last one on, sizes must be equal or 1")

@@ -131,3 +131,10 @@ def test_known_sizes_may_meet_unknown_ones_in_ops_and_layers_of_a_model():
     found, rows = model.predict(values, verbose=0)
     np.testing.assert_allclose(found, np.swapaxes(values + table, 1, 2) @ table, rtol=1e-5, atol=1e-5)
     assert rows.shape == (5, 7, 3)
+
+
+def test_unknown_leading_axes_meet_known_ones_in_products():
+    a, b = nyala.KerasTensor((None, None, 2, 3)), nyala.KerasTensor((5, 3, 7))
+    assert ops.matmul(a, b).shape == (None, 5, 2, 7)
+    assert ops.reshape(nyala.KerasTensor((None,)), (-1, 13)).shape == (None, 13)  # any multiple fits
+    assert ops.cross(nyala.KerasTensor((5, None)), nyala.KerasTensor((5, 3))).shape == (5, 3)

@@ -377,11 +377,22 @@ def test_an_unknown_size_is_taken_to_fit_the_known_one_beside_it(function, args,
     (lambda x: engine.reshape(x, (4, 3)), [(None, 6)], (4, 3)),
     (lambda x: engine.top_k(x, 500)[0], [(2, None)], (2, 500)),
     (lambda x, y: engine.concatenate([x, y], 1), [(None, 3), (5, 4)], (5, 7)),
+    (lambda x, y: engine.concatenate([x, y], 1), [(None, None, None), (5, 4, 7)], (5, 8, 7)),  # the whole shape
+    (lambda x: engine.pad(x, [(0, 5 - n) for n in x.shape], 0), [(None, None)], (5, 5)),
 ])  # fmt: skip
 def test_fitting_sizes_are_found_where_the_stand_ins_do_not_fit(function, args, expected):
     with pytest.raises(ValueError):
         infer(function, *map(Spec, args))
     assert infer_fitting(function, *map(Spec, args)) == Spec(expected)
+
+
+def test_sizes_that_give_results_of_different_ranks_are_not_guessed():
+    with pytest.raises(ValueError, match="too large"):
+        infer_fitting(lambda x: engine.reshape(x, x.shape[: x.shape[0]]) if x.shape[0] < 4 else refuse(), Spec((None, 1, 1)))
+
+
+def refuse():
+    raise ValueError("too large")
 
 
 def test_the_first_error_is_told_where_nothing_fits():
