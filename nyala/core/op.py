@@ -42,6 +42,10 @@ def convert(value: Any, dtype: str | None = None) -> Tensor:
         )
     try:
         return here.asarray(value, dtype)
+    except ValueError as error:
+        if isinstance(value, (list, tuple)) and "inhomogeneous" in str(error):
+            raise _ragged() from error
+        raise
     except (TypeError, RuntimeError) as error:
         owner = owner_of(value)
         if owner is None or owner is here:
@@ -83,7 +87,7 @@ def _convert_list(value: Sequence) -> Tensor:
     try:
         array = np.asarray(value)
     except ValueError as error:
-        raise DTypeError("a tensor", need="lists of equal length", got="a ragged list", fix="pad the rows to one length") from error
+        raise _ragged() from error
     if array.dtype.kind in "OUS":
         if array.dtype.kind == "O":
             from nyala.ops import stack
@@ -95,6 +99,10 @@ def _convert_list(value: Sequence) -> Tensor:
     if array.dtype == np.int64 and (array.size == 0 or (array.min() >= -(2**31) and array.max() < 2**31)):
         return here.asarray(array, "int32" if array.size else dtypes.settle("float"))
     return here.asarray(array)
+
+
+def _ragged() -> DTypeError:
+    return DTypeError("a tensor", need="lists of equal length", got="a ragged list", fix="pad the rows to one length")
 
 
 def _describe(value: Any) -> str:
@@ -256,7 +264,10 @@ ELEMENTWISE = {f"nyala.ops.{file}" for file in ("bits", "comparison", "elementwi
 
 def _check_broadcast(error: Exception, name: str, values: list) -> None:
     """Say so if it was shapes that do not broadcast."""
-    shapes = [tuple(value.shape) for value in values if hasattr(value, "shape")]
+    try:
+        shapes = [tuple(value.shape) if hasattr(value, "shape") else np.shape(value) for value in values]
+    except ValueError:  # a list of tensors, or a ragged one
+        return
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:

@@ -67,13 +67,13 @@ def right_shift(x: Tensor, y: Tensor) -> Tensor:
     return engine.right_shift(x, y)
 
 
-@op
+@op(promote="same")
 def bitwise_left_shift(x: Tensor, y: Tensor) -> Tensor:
     """x * 2**y: another name of left_shift."""
-    return left_shift(x, y)
+    return left_shift.function(x, y)
 
 
-@op
+@op(promote="same")
 def bitwise_right_shift(x: Tensor, y: Tensor) -> Tensor:
     """x // 2**y: another name of right_shift."""
-    return right_shift(x, y)
+    return right_shift.function(x, y)

@@ -69,8 +69,9 @@ def view_as_complex(x: Tensor) -> Tensor:
     """
     if x.ndim == 0 or x.shape[-1] != 2:
         raise ShapeError("view_as_complex", need="a last axis of size 2", got=f"shape {tuple(x.shape)}")
-    if not dtypes.is_float(engine.dtype(x)):
-        raise DTypeError("view_as_complex", need="floats", got=engine.dtype(x))
+    if _is_complex(x):
+        raise DTypeError("view_as_complex", need="real numbers", got=engine.dtype(x))
+    x = x if engine.dtype(x) in ("float32", "float64") else engine.cast(x, "float32")
     parts = [
         engine.reshape(engine.slice(x, (*(0 for _ in x.shape[:-1]), i), (*x.shape[:-1], i + 1), (1,) * x.ndim), tuple(x.shape[:-1])) for i in (0, 1)
     ]

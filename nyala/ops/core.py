@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 
 from nyala.core import dtypes
-from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from nyala.core.op import convert, engine, normalize_axis, op
 from nyala.core.symbolic import Symbolic
 from nyala.core.variable import Variable
 from nyala.engines.protocol import Tensor
 from nyala.ops._dtypes import highest, lowest
+from nyala.ops.indexing import as_indices
 
 # Conversion -------------------------------------------------------------------------------------------------------------------
 
@@ -61,6 +62,7 @@ def saturate_cast(x: Tensor, dtype: Any) -> Tensor:
     too_high, too_low = engine.greater_equal(x, last), engine.less_equal(x, first)
     within = engine.logical_and(engine.less(x, last), engine.greater(x, first))  # false for nan
     result = engine.cast(engine.where(within, x, 0.0), target)
+    high, low = (engine.full((), end, target) for end in (high, low))
     return engine.where(too_high, high, engine.where(too_low, low, result))
 
 
@@ -179,11 +181,12 @@ def _starts(where: str, indices: Any, sizes: Sequence[int]) -> list[Any]:
     if isinstance(indices, Variable):
         indices = indices.value
     if engine.is_tensor(indices):
-        parts: list[Any] = [indices] if indices.ndim == 0 else unstack(indices)
+        parts: Any = indices if indices.ndim else [indices]
     else:
-        parts = [indices] if np.ndim(indices) == 0 and not isinstance(indices, (list, tuple)) else list(indices)
+        parts = indices if isinstance(indices, (list, tuple)) or np.ndim(indices) else [indices]
     if len(parts) != len(sizes):
         raise ShapeError(f"{where}(start_indices)", need=f"{len(sizes)} integers, one per axis", got=f"{len(parts)}")
+    parts = unstack(parts) if engine.is_tensor(parts) else parts
     starts: list[Any] = []
     for start, size in zip(parts, sizes, strict=True):
         if isinstance(start, (int, np.integer)):
@@ -234,8 +237,11 @@ def _scatter(where: str, x: Tensor, indices: Tensor, updates: Tensor, mode: str)
     whole = (*indices.shape[:-1], *x.shape[rank:])
     if tuple(updates.shape) != whole:
         updates = engine.broadcast_to(updates, whole) if _broadcasts(updates.shape, whole) else _refuse_updates(where, updates, whole)
-    number = math.prod(indices.shape[:-1])
-    return engine.scatter(x, engine.reshape(indices, (number, rank)), engine.reshape(updates, (number, *x.shape[rank:])), mode)
+    number, kind = math.prod(indices.shape[:-1]), engine.dtype(x)
+    indices = engine.reshape(as_indices(where, indices), (number, rank))
+    if kind == "bool" and mode != "set":
+        x, updates = engine.cast(x, "int32"), engine.cast(updates, "int32")
+    return engine.cast(engine.scatter(x, indices, engine.reshape(updates, (number, *x.shape[rank:])), mode), kind)
 
 
 def _broadcasts(shape: Sequence[int], whole: Sequence[int]) -> bool:
@@ -294,6 +300,8 @@ def segment_max(data: Tensor, segment_ids: Tensor, num_segments: int | None = No
     >>> segment_max([1, 2, 4], [0, 1, 0], 2).tolist()
     [4, 2]
     """
+    if engine.dtype(data) == "bool":
+        return engine.cast(_segment("segment_max", engine.cast(data, "int32"), segment_ids, num_segments, "max", 0), "bool")
     kind = engine.dtype(data)
     return _segment("segment_max", data, segment_ids, num_segments, "max", -math.inf if dtypes.is_float(kind) else lowest(kind))
 
@@ -305,6 +313,8 @@ def segment_min(data: Tensor, segment_ids: Tensor, num_segments: int | None = No
     >>> segment_min([1, 2, 4], [0, 1, 0], 2).tolist()
     [1, 2]
     """
+    if engine.dtype(data) == "bool":
+        return engine.cast(_segment("segment_min", engine.cast(data, "int32"), segment_ids, num_segments, "min", 1), "bool")
     kind = engine.dtype(data)
     return _segment("segment_min", data, segment_ids, num_segments, "min", math.inf if dtypes.is_float(kind) else highest(kind))
 
@@ -326,6 +336,9 @@ def _segment(where: str, data: Tensor, ids: Tensor, number: int | None, mode: st
             need=f"a vector with one id for each of the rows of data, shape {tuple(data.shape)}",
             got=f"shape {tuple(ids.shape)}",
         )
+    if not dtypes.is_integer(engine.dtype(ids)):
+        raise DTypeError(f"{where}(segment_ids)", need="integers", got=engine.dtype(ids), fix='cast first: ops.cast(segment_ids, "int32")')
+    ids = ids if engine.dtype(ids) in ("int32", "int64") else engine.cast(ids, "int32")
     if number is None:
         number = _largest(where, ids) + 1
     elif not isinstance(number, (int, np.integer)) or number < 0:
@@ -373,7 +386,7 @@ def in_top_k(targets: Tensor, predictions: Tensor, k: int) -> Tensor:
     """
     if predictions.ndim != 2 or tuple(targets.shape) != tuple(predictions.shape[:1]):
         raise ShapeError("in_top_k", need="targets (b,) and predictions (b, c)", got=f"{tuple(targets.shape)} and {tuple(predictions.shape)}")
-    number = predictions.shape[1]
+    targets, number = targets if engine.dtype(targets) in ("int32", "int64") else cast(targets, "int32"), predictions.shape[1]
     known = engine.logical_and(engine.greater_equal(targets, 0), engine.less(targets, number))
     column = engine.reshape(engine.where(known, targets, 0), (targets.shape[0], 1))
     chosen = engine.take_along_axis(predictions, cast(column, "int32"), 1)  # b 1
@@ -419,4 +432,5 @@ def multi_hot(inputs: Tensor, num_classes: int | None = None, axis: int = -1, dt
     if num_classes is None:
         raise ArgumentError("multi_hot(num_classes)", need="an integer", got="None")
     hot = one_hot(inputs, num_classes, axis, "int32", sparse)
-    return cast(engine.max(hot, (1 if inputs.ndim > 1 else 0,), False), dtypes.standardize_dtype(dtype))
+    hits = engine.sum(hot, (1 if inputs.ndim > 1 else 0,), False)
+    return cast(engine.greater(hits, 0), dtypes.standardize_dtype(dtype))

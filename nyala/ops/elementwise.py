@@ -311,5 +311,6 @@ def nextafter(x1: Tensor, x2: Tensor) -> Tensor:
     step = engine.add(engine.multiply(engine.abs(x1), unit * (1 + 2 * unit)), smallest(engine.dtype(x1)))
     up = engine.greater(x2, x1)
     moved = engine.where(up, engine.add(x1, step), engine.subtract(x1, step))
-    same = engine.logical_or(engine.equal(x1, x2), engine.isnan(engine.add(x1, x2)))
-    return engine.where(same, engine.add(x2, engine.multiply(x1, 0.0)), moved)
+    moved = engine.where(engine.isfinite(x1), moved, engine.multiply(engine.sign(x1), highest(engine.dtype(x1))))
+    either = engine.where(engine.isnan(x1), x1, x2)  # nan if one of them is
+    return engine.where(engine.logical_or(engine.equal(x1, x2), engine.isnan(either)), either, moved)

@@ -72,7 +72,7 @@ def rfft(x: Tensor, fft_length: int | None = None) -> Pair:
     Args:
         fft_length: x is cut or filled up with zeros to this; by default its own length.
     """
-    length = x.shape[-1] if fft_length is None else int(fft_length)
+    length = _length("rfft", x.shape[-1] if fft_length is None else fft_length)
     x = _fitted(x, length)
     found = engine.fft(_complex("rfft", (x, engine.full(tuple(x.shape), 0, engine.dtype(x)))), x.ndim - 1)
     return _pair(part_of(found, x.ndim - 1, 0, length // 2 + 1))
@@ -83,7 +83,7 @@ def irfft(x: Sequence[Tensor], fft_length: int | None = None) -> Tensor:
     """Inverse of rfft: a real tensor of length fft_length, by default twice the size of the last axis less two."""
     _complex("irfft", x)
     axis = x[0].ndim - 1
-    length = 2 * (x[0].shape[-1] - 1) if fft_length is None else int(fft_length)
+    length = _length("irfft", 2 * (x[0].shape[-1] - 1) if fft_length is None else fft_length)
     half = length // 2 + 1
     real, imaginary = (_fitted(part, half) for part in x)
     mirror = lambda part: engine.flip(part_of(part, axis, 1, (length + 1) // 2), (axis,))  # noqa: E731
@@ -94,6 +94,12 @@ def irfft(x: Sequence[Tensor], fft_length: int | None = None) -> Tensor:
     imaginary = engine.multiply(imaginary, engine.asarray(edge, engine.dtype(imaginary)))
     whole = engine.complex(engine.concatenate([real, mirror(real)], axis), engine.concatenate([imaginary, engine.negative(mirror(imaginary))], axis))
     return engine.real(engine.ifft(whole, axis))
+
+
+def _length(where: str, length: Any) -> int:
+    if not isinstance(length, (int, np.integer)) or length < 1:
+        raise ArgumentError(f"{where}(fft_length)", need="an integer of at least 1", got=repr(length))
+    return length if isinstance(length, int) else int(length)  # an unknown size stays one
 
 
 # Frames -------------------------------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 from nyala.core import dtypes
 from nyala.core.errors import ArgumentError, AxisError, DTypeError, ShapeError
 from nyala.core.op import convert, engine, normalize_axis, op
+from nyala.core.symbolic import Symbolic
 from nyala.engines.protocol import Tensor
 from nyala.ops._dtypes import has_values, summable
 from nyala.ops.creation import grid, resolve
@@ -200,7 +201,7 @@ def as_indices(name: str, x: Tensor) -> Tensor:
     dtype = engine.dtype(x)
     if dtype in ("int32", "int64"):
         return x
-    if not dtypes.is_integer(dtype) and dtype != "bool":
+    if not dtypes.is_integer(dtype) and dtype != "bool" and 0 not in x.shape:  # an empty list has the dtype of floats
         raise DTypeError(f"{name}(indices)", need="integers", got=dtype, fix='cast first: ops.cast(indices, "int32")')
     return engine.cast(x, "int32")
 
@@ -216,12 +217,14 @@ def nonzero(x: Tensor) -> tuple[Tensor, ...]:
 
 
 @op
-def unravel_index(indices: Tensor, shape: Sequence[int]) -> tuple[Tensor, ...]:
-    """Positions in the flat tensor as one index per axis of its shape."""
-    rest, found = as_indices("unravel_index", indices), []
-    rest = engine.where(engine.less(rest, 0), engine.add(rest, math.prod(shape)), rest)
-    for size in reversed(tuple(shape)):
-        found.append(engine.remainder(rest, int(size)))
+def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """Positions in the flat tensor as one index per axis of its shape, in the dtype of indices; what lies beyond an end counts as that end."""
+    shape, kind = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape), engine.dtype(indices)
+    total, rest, found = math.prod(shape), as_indices("unravel_index", indices), []
+    rest = engine.where(engine.less(rest, 0), engine.add(rest, total), rest)
+    rest = engine.minimum(engine.maximum(rest, 0), max(total - 1, 0))
+    for size in reversed(shape):
+        found.append(engine.cast(engine.remainder(rest, int(size)), kind))
         rest = engine.floor_divide(rest, int(size))
     return tuple(reversed(found))
 
@@ -280,10 +283,17 @@ def _on_diagonal(x: Tensor, k: int) -> Tensor:
 # Facts --------------------------------------------------------------------------------------------------------------------------------------
 
 
-@op
-def size(x: Tensor) -> int:
-    """Number of elements."""
-    return math.prod(x.shape)
+def size(x: Any) -> Any:
+    """Number of elements, an int; a scalar int32 of a symbolic tensor with unknown sizes.
+
+    >>> size([[1, 2, 3]])
+    3
+    """
+    if isinstance(x, Symbolic):
+        from nyala import ops
+
+        return ops.sum(ops.ones_like(x, "int32")) if x.size is None else x.size
+    return math.prod(convert(x).shape)
 
 
 @op

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 from nyala.core import dtypes
-from nyala.core.errors import ShapeError
+from nyala.core.errors import DTypeError, ShapeError
 from nyala.core.op import engine, normalize_axes, normalize_axis, op
 from nyala.engines.protocol import Tensor
 from nyala.ops._dtypes import Axis, in_float32, summable
@@ -121,7 +121,9 @@ def _extreme(x: Tensor, axis: Axis, keepdims: bool, initial: float | None, name:
 
 @op
 def ptp(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Largest minus smallest along axis."""
+    """Largest minus smallest along axis; bools are refused."""
+    if engine.dtype(x) == "bool":
+        raise DTypeError("ptp", need="numbers", got="bool", fix='cast first: ops.cast(x, "int32")')
     return engine.subtract(max.function(x, axis, keepdims), min.function(x, axis, keepdims))
 
 

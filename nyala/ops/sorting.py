@@ -171,11 +171,15 @@ def unique(
     """
     axis = None if axis is None else normalize_axis(axis, x.ndim, "unique(axis)")
     if engine.abstract:
-        if size is None or return_inverse or return_counts or return_index or axis is not None:
+        if size is None:
             raise ArgumentError(
                 "unique", need="values to compare, or size=...", got="shapes only", why="the size of the result depends on the values"
             )
-        return engine.full((size,), 0, engine.dtype(x))
+        each = tuple(x.shape) if axis is None else (x.shape[axis],)
+        shape = (size,) if axis is None else (*x.shape[:axis], size, *x.shape[axis + 1 :])
+        parts = (((size,), return_index), (each, return_inverse), ((size,), return_counts))
+        results = [engine.full(shape, 0, engine.dtype(x)), *(engine.full(shape, 0, "int32") for shape, wanted in parts if wanted)]
+        return results[0] if len(results) == 1 else tuple(results)
     values, index, inverse, counts = np.unique(engine.to_numpy(x), return_index=True, return_inverse=True, return_counts=True, axis=axis)
     if size is not None:
         values = _resized(values, size, values.take(0, axis or 0) if fill_value is None and len(index) else fill_value or 0, axis or 0)

@@ -232,7 +232,7 @@ def nanstd(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 def _nan_variance(x: Tensor, axes: tuple[int, ...], keepdims: bool) -> Tensor:
     center = engine.divide(engine.sum(_filled(x, 0.0), axes, True), _numbers(x, axes, True))
-    deviation = _filled(engine.where(engine.isnan(x), 0.0, engine.subtract(_filled(x, 0.0), center)), 0.0)
+    deviation = engine.where(engine.isnan(x), 0.0, engine.subtract(_filled(x, 0.0), center))  # nan of an infinite x, as in var
     if dtypes.is_complex(engine.dtype(x)):
         deviation = engine.abs(deviation)
     total = engine.sum(engine.multiply(deviation, deviation), axes, keepdims)

@@ -2,8 +2,11 @@
 """Comparisons, logic, bits and choices."""
 
 import numpy as np
+import pytest
 
-from tests.ops.table import Row, bools, checks, fixed, integers, normal
+from nyala import ops
+from nyala.engines import backend
+from tests.ops.table import Row, bools, checks, engines, fixed, integers, normal
 
 SPECIAL = [-np.inf, -1.0, 0.0, np.inf, np.nan]
 PAIR = [integers(2, 3, low=0, high=3), integers(5, 1, 3, low=0, high=3)]
@@ -92,3 +95,10 @@ ROWS = [
     *(Row(name, np.right_shift, [integers(2, 3, low=-99, high=99), integers(3, low=0, high=5)]) for name in ("right_shift", "bitwise_right_shift")),
 ]
 globals().update(checks(ROWS))
+
+
+@pytest.mark.parametrize("name", engines())
+def test_shifts_keep_the_dtype_beside_a_python_number(name):
+    with backend(name):
+        for op in (ops.left_shift, ops.bitwise_left_shift, ops.right_shift, ops.bitwise_right_shift):
+            assert [ops.dtype(op(7, np.asarray([1], "uint8"))), ops.dtype(op(np.asarray([1], "int8"), 2))] == ["uint8", "int8"]

@@ -230,6 +230,7 @@ def test_saturate_cast(name):
         assert numbers(ops.saturate_cast([70000, 3], "float16")) == [65504.0, 3.0]
         assert numbers(ops.saturate_cast(ops.cast([3.5, 60000.0], "float16"), "int32")) == [3, 60000]
         assert numbers(ops.saturate_cast([-5.0, 0.0], "bool")) == [True, False]
+        assert numbers(ops.saturate_cast([-1.0, 5e9, 7.5, np.nan], "uint32")) == [0, 2**32 - 1, 7, 0]
 
 
 @each_engine
@@ -248,6 +249,41 @@ def test_segments_without_a_number_or_elements(name):
         assert numbers(ops.segment_max([1, 2], [0, 0], 2)) == [2, -(2**31)]
     with pytest.raises(ValueError, match=r"segment_sum\(num_segments\) needs an integer, got None"):
         ops.segment_sum(Symbolic((None, 3)), Symbolic((None,), "int32"))
+
+
+@each_engine
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16"])
+def test_small_integers_are_ids_and_indices(name, kind):
+    ids = np.asarray([0, 2, 1], kind)
+    with backend(name):
+        assert numbers(ops.segment_sum([1.0, 2.0, 4.0], ids, 300))[:4] == [1.0, 4.0, 2.0, 0.0]
+        assert numbers(ops.in_top_k(ids, np.tile(np.float32([0.0, 2.0, 1.0] + [0.0] * 297), (3, 1)), 2)) == [False, True, True]
+        assert numbers(ops.scatter(ids[:, None], [1.0, 2.0, 4.0], (4,))) == [1.0, 4.0, 2.0, 0.0]
+    found = [ops.segment_sum(Symbolic((3, 5)), Symbolic((3,), kind), 4), ops.scatter(Symbolic((3, 1), kind), Symbolic((3, 5)), (4, 5))]
+    assert [x.shape for x in found] == [(4, 5), (4, 5)]
+    assert ops.in_top_k(Symbolic((None,), kind), Symbolic((None, 300)), 2).dtype == "bool"
+
+
+@each_engine
+def test_segments_and_scatter_of_bools(name):
+    with backend(name):
+        values, ids = np.asarray([True, False, True, False]), [0, 0, 2, 3]
+        assert numbers(ops.segment_max(values, ids, 5)) == [True, False, True, False, False]
+        assert numbers(ops.segment_min(values, ids, 5)) == [False, True, True, False, True]
+        assert numbers(ops.scatter([[1], [1], [0]], [True, True, False], (3,))) == [False, True, False]
+
+
+@each_engine
+def test_multi_hot_of_nothing(name):
+    with backend(name):
+        assert numbers(ops.multi_hot(np.zeros((0,), "int32"), 3)) == [0.0, 0.0, 0.0]
+        assert numbers(ops.multi_hot(np.zeros((2, 0), "int32"), 3)) == [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+
+
+def test_blocks_of_symbolic_tensors_begin_at_symbolic_scalars():
+    start = Symbolic((), "int32")
+    assert ops.slice(Symbolic((None, 7)), [start, start], (2, 3)).shape == (2, 3)
+    assert ops.slice_update(Symbolic((None, 7)), [0, start], Symbolic((1, 3))).shape == (None, 7)
 
 
 @each_engine

@@ -162,3 +162,10 @@ def test_divide_no_nan_has_a_finite_gradient_at_zero(name):
             x = current().asarray(np.float32([0.0, 2.0]))
             _, (gradient,) = current().value_and_grad(lambda v: (ops.sum(ops.divide_no_nan(1.0, v[0])), None))([x])
             np.testing.assert_allclose(current().to_numpy(gradient), [0.0, -0.25])
+
+
+@pytest.mark.parametrize("name", engines())
+def test_nextafter_of_infinite_and_missing_numbers(name):
+    with backend(name):
+        x, y = np.float32([-np.inf, np.inf, np.inf, np.inf, 2.0, np.nan]), np.float32([1.0, -np.inf, np.inf, 1.0, np.nan, 1.0])
+        np.testing.assert_array_equal(host(ops.nextafter(x, y)), np.nextafter(x, y))

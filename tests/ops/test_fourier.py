@@ -64,3 +64,11 @@ def test_istft_undoes_stft(name, window, center):
     middle = slice(6, -6)
     assert found.shape == x.shape
     np.testing.assert_allclose(found[:, middle], x[:, middle], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", engines())
+def test_pairs_of_narrow_floats_and_integers_are_complex_numbers(name):
+    with backend(name):
+        for kind in ("float16", "bfloat16", "int32"):
+            found = ops.view_as_complex(ops.cast([[1.0, -2.0], [3.0, 4.0]], kind))
+            assert (ops.convert_to_numpy(found).tolist(), ops.dtype(found)) == ([1 - 2j, 3 + 4j], "complex64")

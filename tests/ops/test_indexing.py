@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+import nyala
 from nyala import ops
 from nyala.engines import backend, current
 from tests.ops.table import Row, checks, engines, fixed, host, integers, normal
@@ -174,3 +175,26 @@ globals().update(checks(ROWS))
 def test_size_and_ndim_are_ints(name):
     with backend(name):
         assert (ops.size(np.zeros((2, 3))), ops.ndim(np.zeros((2, 3)))) == (6, 2)
+
+
+def test_size_of_unknown_sizes_is_a_tensor():
+    x = nyala.Input((None, 3))
+    assert ops.size(nyala.KerasTensor((2, 3))) == 6 and (ops.size(x).shape, ops.size(x).dtype) == ((), "int32")
+    model = nyala.Model(x, ops.sum(x) / ops.cast(ops.size(x), "float32"))
+    values = np.random.default_rng(0).standard_normal((2, 5, 3), dtype="float32")
+    np.testing.assert_allclose(ops.convert_to_numpy(model(values)), values.mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", engines())
+def test_places_in_a_vector_and_beyond_its_ends(name):
+    with backend(name):
+        (found,) = ops.unravel_index(np.asarray([2, 9], "uint8"), 6)
+        assert (ops.convert_to_numpy(found).tolist(), ops.dtype(found)) == ([2, 5], "uint8")
+        rows, columns = ops.unravel_index([-1, -9, 7, 4], (2, 3))
+        assert (ops.convert_to_numpy(rows).tolist(), ops.convert_to_numpy(columns).tolist()) == ([1, 0, 1, 1], [2, 0, 2, 1])
+
+
+@pytest.mark.parametrize("name", engines())
+def test_an_empty_list_takes_nothing(name):
+    with backend(name):
+        assert ops.take(np.ones((2, 3), "float32"), [], axis=1).shape == (2, 0)

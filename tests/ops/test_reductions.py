@@ -217,3 +217,11 @@ def test_dtype_of_prod_and_cumsum_can_be_chosen(name):
     with backend(name):
         x = ops.ones((3,), "int8")
         assert [current().dtype(f(x, dtype="float16")) for f in (ops.prod, ops.cumsum, ops.cumprod)] == ["float16"] * 3
+
+
+@pytest.mark.parametrize("name", engines())
+def test_the_deviation_of_an_infinite_number_is_nan(name):
+    with backend(name):
+        x = np.float32([[np.inf, 1.0, 2.0], [np.nan, 1.0, 3.0]])
+        for op in (ops.nanvar, ops.nanstd):
+            np.testing.assert_allclose(ops.convert_to_numpy(op(x, axis=1)), [np.nan, 1.0])

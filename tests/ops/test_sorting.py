@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+import nyala
 from nyala import ops
 from nyala.engines import backend
 from tests.ops.table import Row, checks, different, engines, fixed, host, integers, normal
@@ -106,3 +107,12 @@ def test_unique_returns_places_and_counts_and_can_be_padded(name):
         np.testing.assert_array_equal(counts, [1, 1, 2])
         np.testing.assert_array_equal(host(ops.unique(x, size=5, fill_value=9)), [0, 1, 3, 9, 9])
         np.testing.assert_array_equal(host(ops.unique(x, size=2)), [0, 1])
+
+
+def test_unique_of_a_symbolic_tensor_needs_only_a_size():
+    x = nyala.KerasTensor((2, None), "int32")
+    all_of_it = {"return_index": True, "return_inverse": True, "return_counts": True}
+    shapes = [((4,), "int32"), ((4,), "int32"), ((2, None), "int32"), ((4,), "int32")]
+    assert [(y.shape, y.dtype) for y in ops.unique(x, size=4, **all_of_it)] == shapes
+    assert [y.shape for y in ops.unique(x, size=4, axis=1, **all_of_it)] == [(2, 4), (4,), (None,), (4,)]
+    assert ops.unique(x, size=4).shape == (4,)
