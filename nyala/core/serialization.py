@@ -148,7 +148,10 @@ def serialize_keras_object(obj: Any) -> Any:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, bytes):
-        return {"class_name": "__bytes__", "value": value.decode("latin-1")}
+        try:
+            return {"class_name": "__bytes__", "config": {"value": value.decode()}}
+        except UnicodeDecodeError:  # Keras has no config for these
+            return {"class_name": "__bytes__", "value": value.decode("latin-1")}
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, tuple):
@@ -410,7 +413,7 @@ def _special(name: Any, config: dict, inner: Any, position: str) -> Any:
         if name == "__tuple__":
             return tuple(_revive(v, position) for v in config["items"])
         if name == "__bytes__":
-            return config["value"].encode("latin-1")
+            return config["value"].encode("latin-1") if "value" in config else inner["value"].encode()
         if name == "__ellipsis__":
             return ...
         if name == "__slice__":

@@ -14,7 +14,7 @@ import difflib
 import os
 import pathlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StateError, placed
@@ -74,7 +74,9 @@ def check_target(where: str, path: pathlib.Path, overwrite: bool) -> None:
         raise ArgumentError(where, need="a path where no file is", got=str(path), fix="pass overwrite=True, or another path")
 
 
-def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False) -> Report | None:
+def load_weights(
+    model: Any, filepath: Any, skip_mismatch: bool = False, by_name: bool = False, objects_to_skip: Iterable[Any] | None = None
+) -> Report | None:
     """Set the weights of a model from a file of any of the formats, or from a whole model: all of them or, if one does not fit, none.
 
     Args:
@@ -82,10 +84,12 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name
         filepath: of the file, or an open binary file.
         skip_mismatch: take what fits, and leave the rest as it is.
         by_name: for files of Keras 1 and 2: find layers by their names instead of their order.
+        objects_to_skip: layers of the model that keep what they have, with all below them, whatever the file holds for them.
     Returns: what was loaded, for formats that name their arrays.
     """
     where = called("load_weights", filepath)
     kind = kind_of(filepath, where)
+    skipped = list(objects_to_skip or ())
     if kind == "hdf5":
         with hdf5.reading(filepath, where) as root:
             if is_legacy(root):
@@ -93,7 +97,10 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name
             elif by_name:
                 raise _by_name(where)
             else:
-                return _set(model, stored_in(root), skip_mismatch, where)
+                return _set(model, stored_in(root), skip_mismatch, where, skipped)
+    if skipped and kind in ("legacy", "npz"):
+        why, fix = "its arrays go by their order", "save it as .weights.h5 first"
+        raise ArgumentError(where, need="no objects_to_skip for this file", got=f"{len(skipped)}", why=why, fix=fix)
     if kind == "legacy":
         from nyala.files.legacy_hdf5 import load_weights_hdf5
 
@@ -102,13 +109,15 @@ def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, by_name
         raise _by_name(where)
     if kind == "npz":
         return npz.load_npz(model, filepath, skip_mismatch, where)
-    return set_stored(model, filepath, kind, where, skip_mismatch)
+    return set_stored(model, filepath, kind, where, skip_mismatch, skipped)
 
 
-def set_stored(model: Any, filepath: Any, kind: str, where: str, skip_mismatch: bool | None = False) -> Report:
+def set_stored(
+    model: Any, filepath: Any, kind: str, where: str, skip_mismatch: bool | None = False, skipped: Sequence[Any] = ()
+) -> Report:
     """Set the weights of a layer or model from a file that names the objects they belong to: all of them or, if one does not fit, none."""
     with reading_stored(filepath, kind, where) as stored:
-        return _set(model, stored, skip_mismatch, where)
+        return _set(model, stored, skip_mismatch, where, skipped)
 
 
 @contextlib.contextmanager
@@ -132,12 +141,18 @@ def reading_stored(filepath: Any, kind: str, where: str) -> Iterator[Stored]:
             yield stored
 
 
-def _set(model: Any, stored: Stored, skip_mismatch: bool | None, where: str) -> Report:
-    planned = plan([place for place in places(model) if not place.path.startswith("optimizer")], stored, where)
+def _set(model: Any, stored: Stored, skip_mismatch: bool | None, where: str, skipped: Sequence[Any] = ()) -> Report:
+    found = [place for place in places(model) if not place.path.startswith("optimizer")]
+    if skipped:
+        aside = {id(place.target) for one in skipped for place in places(one)}
+        ways = tuple(f"{place.path}/" for place in found if id(place.target) in aside)
+        found = [place for place in found if id(place.target) not in aside]
+        stored = {path: sources for path, sources in stored.items() if not f"{path}/".startswith(ways)}
+    planned = plan(found, stored, where)
     planned.check(skip_mismatch)
     if not planned.report.fits:
         warnings.warn(f"{where}: not everything fits, and what does not was left alone: {planned.report}", stacklevel=4)
-    trained = getattr(model, "compiled", False) and not skip_mismatch and model.built
+    trained = getattr(model, "compiled", False) and not skip_mismatch and not skipped and model.built
     optimizer = keras_v3.plan_optimizer(model, stored, where) if trained else None
     with named(where):
         for one in (planned, optimizer):  # both are looked at before either changes anything

@@ -24,9 +24,8 @@ def deserialize(config: dict[str, Any], custom_objects: Mapping[str, Any] | None
     """The layer of a config; names are looked up among the public layers, the registered objects and custom_objects."""
     from nyala.layers.layer import Layer
 
-    if isinstance(config, dict) and "class_name" in config and "module" not in config:
-        config = {"module": "keras.layers", **config}
-    layer = deserialize_keras_object(config, custom_objects)
+    bare = isinstance(config, dict) and "class_name" in config and "module" not in config
+    layer = deserialize_keras_object(config, custom_objects, position="layers" if bare else "")
     if not isinstance(layer, Layer):
         raise ArgumentTypeError("layers.deserialize(config)", need="the config of a layer", got=f"{config!r}")
     return layer

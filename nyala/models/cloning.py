@@ -43,13 +43,22 @@ def clone_model(
     if not isinstance(model, Model):
         raise ArgumentTypeError("clone_model(model)", need="a model", got=type(model).__name__)
     copy = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
+    for tensor in [] if input_tensors is None else tree.flatten(input_tensors):
+        if not isinstance(tensor, Symbolic):
+            raise ArgumentTypeError("clone_model(input_tensors)", need="symbolic tensors, from nyala.Input", got=type(tensor).__name__)
 
     def copied(layer: Layer) -> Layer:
         if recursive and isinstance(layer, (Functional, Sequential)):
-            return clone_model(layer, clone_function=clone_function, call_function=call_function, recursive=True)
-        return copy(layer)
+            calls = call_function if isinstance(layer, Functional) else None
+            return clone_model(layer, clone_function=clone_function, call_function=calls, recursive=True)
+        clone = copy(layer)
+        if not isinstance(clone, Layer):
+            raise ArgumentTypeError("clone_model(clone_function)", need="a function that returns a layer", got=f"{clone!r} for {layer.name!r}")
+        return clone
 
     if isinstance(model, Sequential):
+        if call_function is not None:
+            raise ArgumentError("clone_model(call_function)", need="a functional model", got="a Sequential", why="it lists layers, and calls none")
         return _clone_sequential(model, input_tensors, copied)
     if isinstance(model, Functional):
         return _clone_functional(model, input_tensors, copied, call_function)
@@ -61,7 +70,10 @@ def clone_model(
 def _clone_sequential(model: Sequential, input_tensors: Any, copied: Callable[[Layer], Layer]) -> Sequential:
     clone = Sequential(name=model.name, trainable=model.trainable)
     if input_tensors is not None:
-        tensor = tree.flatten(input_tensors)[0]
+        given = tree.flatten(input_tensors)
+        if len(given) != 1:
+            raise ArgumentError("clone_model(input_tensors)", need="1 tensor", got=f"{len(given)}")
+        tensor = given[0]
         clone.add(InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name))
     for layer in model._chain:
         if isinstance(layer, InputLayer):
@@ -80,9 +92,7 @@ def _clone_functional(model: Functional, input_tensors: Any, copied: Callable[[L
         raise ArgumentError("clone_model(input_tensors)", need=f"{len(model.inputs)} tensors", got=f"{len(given)}")
     for tensor, replacement in zip(model.inputs, given, strict=True):
         name = tensor.node.operation.name if tensor.node else tensor.name
-        values[id(tensor)] = (
-            replacement if isinstance(replacement, Symbolic) else InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=name).output
-        )
+        values[id(tensor)] = replacement if replacement is not None else InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=name).output
     layers: dict[int, Any] = {}
     for node in model.graph.nodes:
         if all(id(tensor) in values for tensor in node.output_tensors):

@@ -157,18 +157,19 @@ class Model(Trainer, Layer):
 
         save_weights(self, filepath, overwrite, max_shard_size)
 
-    def load_weights(self, filepath: Any, skip_mismatch: bool = False, by_name: bool = False) -> Any:
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False, by_name: bool = False, objects_to_skip: Any = None) -> Any:
         """Set the weights from a file of any of these formats, or from that of a whole model; nothing is changed unless all fit.
 
         Args:
             filepath: of the file.
             skip_mismatch: take what fits, and leave the rest as it is.
             by_name: for files of Keras 1 and 2: find layers by their names instead of their order.
+            objects_to_skip: layers that keep what they have, with all below them.
         Returns: what was loaded, for formats that name their arrays.
         """
         from nyala.files.weights import load_weights
 
-        return load_weights(self, filepath, skip_mismatch, by_name)
+        return load_weights(self, filepath, skip_mismatch, by_name, objects_to_skip)
 
     def quantize(self, mode: str | None = None, config: Any = None, filters: Any = None, type_check: bool = True) -> None:  # type: ignore[override]
         """Keep the weights of the layers below in few bits from now on: of those that can, Dense, EinsumDense and the embeddings.

@@ -153,7 +153,7 @@ def save_weights(model: Any, filepath: Any, overwrite: bool = True, max_shard_si
 
 def load_weights(model: Any, filepath: Any, skip_mismatch: bool = False, **kwargs: Any) -> Any:
     """Set the weights of a model from a file: see Model.load_weights."""
-    by_name = kwargs.pop("by_name", False)
+    by_name, objects_to_skip = kwargs.pop("by_name", False), kwargs.pop("objects_to_skip", None)
     if kwargs:
         raise ArgumentTypeError("load_weights", need="arguments that it knows", got=f"{sorted(kwargs)}")
-    return weight_files.load_weights(model, filepath, skip_mismatch, by_name)
+    return weight_files.load_weights(model, filepath, skip_mismatch, by_name, objects_to_skip)

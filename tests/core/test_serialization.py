@@ -40,6 +40,7 @@ def through_json(value):
         {"a": [1], "b": {"c": 2}},
         (1, (2, "x")),
         b"\x00\xff",
+        "Dürer".encode(),
         ...,
         slice(1, None, 2),
         {"class": (1,)},
@@ -49,6 +50,11 @@ def test_plain_values(value):
     got = through_json(value)
     assert got == value
     assert type(got) is type(value)
+
+
+def test_bytes_are_written_as_keras_does():
+    assert serialize_keras_object("Dürer".encode()) == {"class_name": "__bytes__", "config": {"value": "Dürer"}}
+    assert deserialize_keras_object({"class_name": "__bytes__", "value": "D\xfcrer"}) == b"D\xfcrer"  # as it was written before
 
 
 def test_arrays_tensors_and_dtypes(each_engine):

@@ -361,3 +361,24 @@ def test_weights_alone_are_written_with_long_lists_of_names(tmp_path):
     load_weights_hdf5(other, tmp_path / "w.hdf5")
     for ours, theirs in zip(other.weights, model.weights, strict=True):
         np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+@nyala.saving.register_keras_serializable("tests of files")
+class Doubled(nyala.layers.Layer):
+    def call(self, x):
+        return x * 2.0
+
+
+@pytest.mark.parametrize("custom_objects", [None, {"Other": Doubled}])
+def test_registered_layers_come_back(custom_objects, tmp_path):
+    x = nyala.Input((3,))
+    dense = nyala.layers.Dense(5)
+    for number, model in enumerate((nyala.Sequential([nyala.Input((3,)), dense, Doubled()]), nyala.Model(x, Doubled()(dense(x))))):
+        path = tmp_path / f"{number}.h5"
+        model.save(path)
+        again = nyala.models.load_model(path, custom_objects=custom_objects)
+        assert type(again.layers[-1]) is Doubled
+        for old, new in zip(model.get_weights(), again.get_weights(), strict=True):
+            np.testing.assert_array_equal(old, new)
+    entry = nyala.layers.serialize(Doubled(name="d"))
+    assert type(nyala.layers.deserialize({key: entry[key] for key in ("class_name", "config")} | {"class_name": "tests of files>Doubled"})) is Doubled

@@ -323,3 +323,22 @@ def test_one_array_at_a_time(suffix, tmp_path):
     saving, loading = json.loads(done.stdout.splitlines()[-1])
     assert saving < (1 if hasattr(os, "preadv") else 3)  # pieces of 256 KiB are looked at, or of a MiB
     assert loading < (8 if suffix in (".npz", ".h5") else 24) + 5  # the new ones; the old ones were there before
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".safetensors", ".keras"])
+def test_objects_to_skip_keep_what_they_have(suffix, tmp_path):
+    path = tmp_path / f"x{suffix}"
+    inner = model_of()
+    source = filled(nyala.Sequential([nyala.Input((5,)), inner, layers.Dense(7, name="d")]))
+    source.save_weights(path)
+    target = filled(nyala.Sequential([nyala.Input((5,)), model_of(), layers.Dense(11, name="d")]), seed=20)  # d has another shape
+    before, kept = target.get_weights(), target.layers[0].layers[0]
+    target.load_weights(path, objects_to_skip=[kept, target.layers[1]])
+    for i, (old, new, stored) in enumerate(zip(before, target.get_weights(), source.get_weights(), strict=True)):
+        np.testing.assert_array_equal(new, old if i in (0, 1, 8, 9) else stored)
+    nyala.saving.load_weights(target, path, objects_to_skip=[target.layers[1]])
+    np.testing.assert_array_equal(kept.kernel, inner.layers[0].kernel)
+    source.save_weights(tmp_path / "x.npz")
+    text = f"load_weights({str(tmp_path / 'x.npz')!r}) needs no objects_to_skip for this file, got 1.\n  why: its arrays go by their order\n"
+    with raises(ArgumentError, text + "  fix: save it as .weights.h5 first"):
+        target.load_weights(tmp_path / "x.npz", objects_to_skip=[kept])

@@ -77,6 +77,20 @@ def test_input_tensors(normal):
     assert clone_model(functional(), input_tensors=[x, z]).input_names == ["p", "q"]
     with raises(ArgumentError, "clone_model(input_tensors) needs 2 tensors, got 1."):
         clone_model(functional(), input_tensors=[x])
+    with raises(ArgumentError, "clone_model(input_tensors) needs 1 tensor, got 2."):
+        clone_model(sequential(), input_tensors=[wide, x])
+    for model in (sequential(), functional()):
+        with raises(ArgumentTypeError, "clone_model(input_tensors) needs symbolic tensors, from nyala.Input, got ndarray."):
+            clone_model(model, input_tensors=[normal(5, 3), x])
+
+
+def test_functions_that_make_no_copy():
+    for model in (sequential(), functional()):
+        with pytest.raises(ArgumentTypeError, match=r"clone_model\(clone_function\) needs a function that returns a layer, got None for '"):
+            clone_model(model, clone_function=lambda layer: None)
+    text = "clone_model(call_function) needs a functional model, got a Sequential.\n  why: it lists layers, and calls none"
+    with raises(ArgumentError, text):
+        clone_model(sequential(), call_function=lambda layer, x: layer(x))
 
 
 def test_unbuilt_frozen_and_subclassed(normal):
