@@ -13,7 +13,7 @@ import numpy as np
 
 from nyala.core import config
 from nyala.core.errors import ArgumentError
-from nyala.layers.arguments import as_choice, as_count, is_int
+from nyala.layers.arguments import as_choice, as_count, as_sizes
 from nyala.utils.batches import stacked
 from nyala.utils.extras import need
 from nyala.utils.folders import dataset_from_folder
@@ -31,7 +31,7 @@ def image_dataset_from_directory(
     class_names: Sequence[str] | None = None,
     color_mode: str = "rgb",
     batch_size: int | None = 32,
-    image_size: tuple[int, int] = (256, 256),
+    image_size: int | tuple[int, int] = (256, 256),
     shuffle: bool = True,
     seed: int | None = None,
     validation_split: float | None = None,
@@ -53,7 +53,7 @@ def image_dataset_from_directory(
         class_names: the subfolders to read, in the order of their labels.
         color_mode: "rgb", "rgba" or "grayscale".
         batch_size: None gives single images.
-        image_size: (height, width).
+        image_size: (height, width), or one number for both.
         shuffle: another order each epoch; else sorted by folder and name.
         seed: of the order and of the split.
         validation_split, subset: share of the files for validation, and which part to give: "training", "validation" or "both" as a tuple.
@@ -73,11 +73,10 @@ def image_dataset_from_directory(
     as_choice(f"{where}(color_mode)", color_mode, tuple(CHANNELS))
     as_choice(f"{where}(interpolation)", interpolation, METHODS)
     as_choice(f"{where}(format)", format, FORMATS)
-    if len(image_size) != 2 or not all(is_int(n) and n > 0 for n in image_size):
-        raise ArgumentError(f"{where}(image_size)", need="(height, width), 2 positive integers", got=repr(image_size))
+    height, width = as_sizes(f"{where}(image_size)", image_size, 2)
+    size = (height, width)
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise ArgumentError(where, need="crop_to_aspect_ratio or pad_to_aspect_ratio", got="both")
-    size = (int(image_size[0]), int(image_size[1]))
     first = as_choice(f"{where}(data_format)", data_format or config.image_data_format(), ("channels_first", "channels_last")) == "channels_first"
     need("PIL.Image", "image", where)
 

@@ -26,7 +26,7 @@ def list_files(directory: str, formats: Sequence[str], follow_links: bool = Fals
 
 def index_folder(
     where: str, directory: Any, labels: Any, formats: Sequence[str], class_names: Sequence[str] | None, follow_links: bool
-) -> tuple[list[str], list[int] | None, list[str] | None]:
+) -> tuple[list[str], list[int] | list[float] | None, list[str] | None]:
     """Files, their labels and the names of the classes. Each subfolder is a class, in the order of their names, unless labels are given."""
     directory = os.fspath(directory)
     if not os.path.isdir(directory):
@@ -44,7 +44,10 @@ def index_folder(
                 got=f"{len(labels)}",
                 why="labels belong to the files sorted by folder and name",
             )
-        return files, [int(label) for label in labels], [str(label) for label in sorted(set(labels))]
+        values = np.asarray(labels)
+        if values.ndim != 1 or values.dtype.kind not in "biuf":
+            raise ArgumentError(f"{where}(labels)", need='"inferred", a list of numbers, or None', got=f"{list(labels)[:3]}")
+        return files, values.tolist(), [str(label) for label in sorted(set(values.tolist()))]
     if labels != "inferred":
         raise ArgumentError(f"{where}(labels)", need='"inferred", a list of integers, or None', got=repr(labels))
     folders = sorted(entry.name for entry in os.scandir(directory) if entry.is_dir() and not entry.name.startswith("."))
@@ -59,11 +62,15 @@ def index_folder(
     return files, numbers, names
 
 
-def encode_labels(labels: Sequence[int], label_mode: str | None, num_classes: int) -> np.ndarray:
-    """Labels as int32, as float32 one-hot rows, or as float32 rows of one."""
-    numbers = np.asarray(labels, np.int32)
+def encode_labels(where: str, labels: Sequence[float], label_mode: str | None, num_classes: int) -> np.ndarray:
+    """Labels as int32 (float32 if they were given so), as float32 one-hot rows, or as float32 rows of one."""
+    numbers = np.asarray(labels)
+    numbers = numbers.astype(np.float32 if numbers.dtype.kind == "f" else np.int32)
     if label_mode == "categorical":
-        return np.eye(num_classes, dtype=np.float32)[numbers]
+        if numbers.dtype.kind == "f" or numbers.min() < 0 or numbers.max() >= num_classes:
+            need = f"integers from 0 to {num_classes - 1}, as there are {num_classes} different ones"
+            raise ArgumentError(f'{where}(label_mode="categorical")', need=need, got=f"labels from {numbers.min()} to {numbers.max()}")
+        return np.eye(num_classes, dtype=np.float32)[numbers.astype(np.int32)]
     return numbers.astype(np.float32)[:, None] if label_mode == "binary" else numbers
 
 
@@ -109,7 +116,7 @@ def dataset_from_folder(
         raise ArgumentError(f"{where}(directory)", need=f"{kind}: files that end in {', '.join(formats)}", got=f"none below {os.fspath(directory)!r}")
     if verbose:
         print(f"Found {len(files)} files" + (f" belonging to {len(names)} classes." if names is not None else "."))
-    targets = None if label_mode is None or numbers is None else encode_labels(numbers, label_mode, len(names or ()))
+    targets = None if label_mode is None or numbers is None else encode_labels(where, numbers, label_mode, len(names or ()))
     seed = seeds.draw_seed() if seed is None else seed
     order = np.arange(len(files))
     if shuffle:

@@ -60,6 +60,10 @@ def test_labels(images, capsys):
     assert next(iter(read(images, label_mode="binary", class_names=["b", "a"], **quiet)))[1].tolist() == [[0]] * 3 + [[1]] * 5
     assert next(iter(read(images, label_mode=None, **quiet))).shape == (8, 4, 3, 3)
     assert read(images, labels=None, **quiet).class_names is None
+    halves = [0.5, 1.5, -2.5, 3.0, 0.25, 7.5, 11.0, 1.5]
+    numbers = np.concatenate([y for _, y in read(images, labels=halves, **quiet)])
+    assert numbers.dtype == "float32" and numbers.tolist() == halves
+    assert next(iter(read(images, **{**quiet, "image_size": 5})))[0].shape[1:] == (5, 5, 3)
     data = read(images, labels=[3, 1, 4, 1, 5, 3, 2, 6], **quiet)
     assert (next(iter(data))[1].tolist(), data.class_names) == ([3, 1, 4, 1, 5, 3, 2, 6], ["1", "2", "3", "4", "5", "6"])
     assert read(images, color_mode="grayscale", data_format="channels_first", **quiet).element_spec[0].shape == (None, 1, 4, 3)
@@ -128,7 +132,11 @@ def errors(folder):
         ({"subset": "both", "validation_split": 0.1}, ArgumentError,
          f"{need}(validation_split) needs a share that leaves files on both sides, got 0.1 of 8."),
         ({"color_mode": "bgr"}, ArgumentError, f"{need}(color_mode) needs one of 'grayscale', 'rgb', 'rgba', got 'bgr'."),
-        ({"image_size": (1, 2, 3)}, ArgumentError, f"{need}(image_size) needs (height, width), 2 positive integers, got (1, 2, 3)."),
+        ({"image_size": (1, 2, 3)}, ArgumentError, f"{need}(image_size) needs an integer or 2 integers, each at least 1, got (1, 2, 3)."),
+        ({"image_size": None}, ArgumentError, f"{need}(image_size) needs an integer or 2 integers, each at least 1, got None."),
+        ({"labels": ["a"] * 8}, ArgumentError, f"{need}(labels) needs \"inferred\", a list of numbers, or None, got ['a', 'a', 'a']."),
+        ({"labels": [0, 1, 5, 0, 1, 5, 0, 1], "label_mode": "categorical"}, ArgumentError,
+         f'{need}(label_mode="categorical") needs integers from 0 to 2, as there are 3 different ones, got labels from 0 to 5.'),
         ({"crop_to_aspect_ratio": True, "pad_to_aspect_ratio": True}, ArgumentError,
          f"{need} needs crop_to_aspect_ratio or pad_to_aspect_ratio, got both."),
     ]  # fmt: skip
