@@ -387,7 +387,7 @@ def plan_optimizer(model: Any, stored: Stored, where: str) -> Plan | None:
         return None
     found = [Place((path and f"optimizer/{path}") or "optimizer", target) for path, target in places(optimizer)]
     if max(map(len, held.values())) > 2 or optimizer.built:  # an optimizer that never made a step has no slots
-        optimizer.build(model.trainable_variables)
+        optimizer.know(model.trainable_variables)
     planned: Plan = plan(found, held, where)
     if not planned.report.fits:
         warnings.warn(f"{where}: the optimizer begins anew, since what is stored is not its state: {planned.report}", stacklevel=5)

@@ -232,8 +232,9 @@ def fit_generator(self: Any, generator: Any, steps_per_epoch: Any = None, epochs
     if counts_samples:
         generator, steps = _steps(generator, steps)
     validation_steps = kwargs.pop("validation_steps", None)
-    if "nb_val_samples" in kwargs:
-        kwargs["validation_data"], validation_steps = _steps(kwargs.get("validation_data"), kwargs.pop("nb_val_samples"))
+    samples = kwargs.pop("nb_val_samples", None)
+    if samples is not None and not isinstance(kwargs.get("validation_data"), (tuple, list, type(None))):  # arrays count in full
+        kwargs["validation_data"], validation_steps = _steps(kwargs["validation_data"], samples)
     kwargs = _words(kwargs)
     if epochs is not None:
         kwargs["epochs"] = epochs

@@ -217,6 +217,11 @@ class Optimizer:
         self._add_slots([v for v in new if not v.overwrite_with_gradient])
         self.built = True
 
+    def know(self, variables: Sequence[Variable]) -> None:
+        """build, unless all these are known: a `build` of a user's makes its slots anew whenever it is called."""
+        if not self.built or any(v not in self._slots for v in variables):
+            self.build(variables)
+
     def _add_slots(self, variables: Sequence[Variable]) -> None:
         """The slots of the rule, on the host, in the order of slot_order."""
         starts = [self._first_slots(v) for v in variables]

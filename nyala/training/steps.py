@@ -302,7 +302,7 @@ class Steps(Compiling):
 
     def _build_optimizer(self) -> None:
         if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
+            self.optimizer.know(self.trainable_variables)
         elif not self._is_own_step("train"):
             raise StateError(
                 f"training of {type(self).__name__} {self.name!r}", need="an optimizer", got="compile(optimizer=None)", fix='pass optimizer="adam"'

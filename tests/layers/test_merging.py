@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+import nyala
 from nyala import layers
 from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError
 from nyala.core.masks import set_mask
@@ -139,3 +140,12 @@ def test_errors(normal):
         layers.Dot("a")
     with raises(ArgumentTypeError, "Concatenate(axis) needs an integer, got None."):
         layers.Concatenate(axis=None)
+
+
+def test_concatenate_leaves_masks_of_another_shape_alone(normal):
+    """A layer that sums over time and hands on its mask, as many programs have, masks nothing behind."""
+    summed, other = array(normal(2, 5)), array(normal(2, 3))
+    summed = nyala.ops.convert_to_tensor(summed)
+    set_mask(summed, nyala.ops.ones((2, 7), "bool"))
+    joined = layers.Concatenate()([summed, other])
+    assert joined.shape == (2, 8) and mask_of(joined) is None

@@ -216,6 +216,7 @@ def line_16_fit_generator():
             yield batch
 
     model.fit_generator(counted(), samples_per_epoch=12, nb_epoch=1, verbose=0, validation_data=batches(), nb_val_samples=12)
+    model.fit_generator(batches(), samples_per_epoch=12, nb_epoch=1, verbose=0, validation_data=next(batches()), nb_val_samples=6)
     assert 12 <= sum(seen) <= 12 + 6 * 12  # a few batches are read ahead
     assert len(model.history.epoch) == 1
 

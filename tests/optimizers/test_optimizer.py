@@ -404,6 +404,33 @@ def test_an_optimizer_of_ones_own(engine, compiled):
     assert str(error.value) == text
 
 
+class Forgetful(Heavy):
+    """Its build makes the speeds anew whenever it is called, as most do."""
+
+    def build(self, variables):
+        optimizers.Optimizer.build(self, variables)
+        self.speeds = [self.add_variable_from_reference(v, name="speed") for v in variables]
+
+
+def test_build_of_ones_own_is_asked_once(tmp_path):
+    random = np.random.default_rng(3)
+    x, y = random.normal(size=(7, 3)).astype("float32"), random.normal(size=(7, 1)).astype("float32")
+
+    def train(optimizer):
+        model = nyala.Sequential([nyala.Input((3,)), nyala.layers.Dense(1, kernel_initializer="ones", name="d")], name="m")
+        model.compile(optimizer, "mse")
+        for k in (7, 5, 7, 2):  # each size of batch is another program
+            model.train_on_batch(x[:k], y[:k])
+        model.save(tmp_path / "m.keras")
+        model = nyala.saving.load_model(tmp_path / "m.keras", custom_objects={"Forgetful": Forgetful})
+        model.fit(x, y, batch_size=3, shuffle=False, verbose=0)
+        return model
+
+    own, known = train(Forgetful(0.1, 0.5)), train(optimizers.SGD(0.1, momentum=0.5))
+    close(own.get_weights()[0], known.get_weights()[0], rtol=1e-5)
+    assert len(own.optimizer.variables) == 4
+
+
 def test_add_optimizer_variables():
     optimizer = optimizers.SGD(name="o")
     variables = [nyala.Variable(w, name=n) for w, n in zip(START, "ab", strict=True)]

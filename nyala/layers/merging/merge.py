@@ -178,11 +178,17 @@ class Concatenate(Merge):
             return None
         axis = self.axis % len(inputs[0].shape)
         ndim = max(len(mask.shape) for mask in previous_mask if mask is not None)
+        if any(mask is not None and not _covers(mask, x) for mask, x in zip(previous_mask, inputs, strict=True)):
+            return None  # a layer handed on the mask of another shape
         masks = [ops.ones(x.shape[:ndim], dtype="bool") if mask is None else mask for x, mask in zip(inputs, previous_mask, strict=True)]
         masks = [
             ops.broadcast_to(ops.reshape(m, (*m.shape, *(1,) * (ndim - len(m.shape)))), x.shape[:ndim]) for m, x in zip(masks, inputs, strict=True)
         ]
         return ops.concatenate(masks, axis=axis) if axis < ndim else functools.reduce(ops.logical_or, masks)
+
+
+def _covers(mask: Any, x: Any) -> bool:
+    return len(mask.shape) <= len(x.shape) and all(n in (1, size, None) or size is None for n, size in zip(mask.shape, x.shape, strict=False))
 
 
 class Dot(Merge):
