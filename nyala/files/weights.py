@@ -112,9 +112,7 @@ def load_weights(
     return set_stored(model, filepath, kind, where, skip_mismatch, skipped)
 
 
-def set_stored(
-    model: Any, filepath: Any, kind: str, where: str, skip_mismatch: bool | None = False, skipped: Sequence[Any] = ()
-) -> Report:
+def set_stored(model: Any, filepath: Any, kind: str, where: str, skip_mismatch: bool | None = False, skipped: Sequence[Any] = ()) -> Report:
     """Set the weights of a layer or model from a file that names the objects they belong to: all of them or, if one does not fit, none."""
     with reading_stored(filepath, kind, where) as stored:
         return _set(model, stored, skip_mismatch, where, skipped)
