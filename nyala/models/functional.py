@@ -74,11 +74,16 @@ class Functional(Model):
                 raise ArgumentError(f"Model({what})", need="at least one symbolic tensor", got=f"{structure!r}")
             for leaf in tree.flatten(structure):
                 if not isinstance(leaf, Symbolic):
+                    fix = "start with x = nyala.Input(shape) and call layers on x"
+                    if leaf is None:
+                        fix = "let the layer's call, or the function that gave it, end with return"
+                    elif isinstance(leaf, Operation):
+                        fix = f"call the layer on a tensor: {type(leaf).__name__}(...)(x)"
                     raise ArgumentError(
                         f"Model({what})",
                         need="symbolic tensors, from nyala.Input and calls on it",
                         got=f"{type(leaf).__name__}",
-                        fix="start with x = nyala.Input(shape) and call layers on x",
+                        fix=fix,
                     )
         flat = tree.flatten(inputs)
         if len(set(map(id, flat))) != len(flat):

@@ -163,6 +163,10 @@ def test_an_orphan_input_is_named_with_the_way_to_it():
         "  fix: start with x = nyala.Input(shape) and call layers on x"),
         (lambda x: nyala.Model(np.zeros(3), x), "Model(inputs) needs symbolic tensors, from nyala.Input and calls on it, got ndarray.\n"
         "  fix: start with x = nyala.Input(shape) and call layers on x"),
+        (lambda x: nyala.Model(x, None), "Model(outputs) needs symbolic tensors, from nyala.Input and calls on it, got NoneType.\n"
+        "  fix: let the layer's call, or the function that gave it, end with return"),
+        (lambda x: nyala.Model(x, [layers.Dense(3)]), "Model(outputs) needs symbolic tensors, from nyala.Input and calls on it, got Dense.\n"
+        "  fix: call the layer on a tensor: Dense(...)(x)"),
         (lambda x: nyala.Model(x, []), "Model(outputs) needs at least one symbolic tensor, got []."),
         (lambda x: nyala.Model(inputs=x), "Model(...) needs both inputs and outputs, symbolic tensors, or keyword arguments only, got inputs."),
         (lambda x: nyala.Model(x),
