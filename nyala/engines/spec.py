@@ -57,7 +57,7 @@ __all__ = ["Spec", "SpecEngine", "SpecTensor", "UnknownSize", "infer", "infer_fi
 
 STAND_INS = (240, 480)  # what an unknown size is taken for: many divisors, so that pooling, folding and splitting divide evenly
 LARGE_STAND_INS = (55440, 110880)  # what is tried where these do not fit: all numbers up to 12 divide them
-MOST_SIZES = 24  # that are tried in the place of an unknown one
+MOST_SIZES = 12  # that are tried in the place of an unknown one
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def infer_fitting(function: Callable, *args: Tree, **kwargs: Tree) -> Tree:
     """As infer, for a function without side effects that may refuse the stand-ins though other sizes would fit.
 
     Then larger ones are tried, which more numbers divide, after them each known size among the arguments in the place of one unknown size, and each
-    known shape in the place of all. Sizes of the result on which those that fit do not agree are None.
+    known shape in the place of all. What need not be known stays unknown, and sizes of the result that change with a size that fits, too, are None.
 
     >>> from nyala.engines import engine
     >>> infer_fitting(lambda x, y: engine.matmul(x, y), Spec((2, None)), Spec((3, 4)))
@@ -108,28 +108,33 @@ def infer_fitting(function: Callable, *args: Tree, **kwargs: Tree) -> Tree:
         if not places or str(refusal).startswith("shape inference needs"):
             raise
         sizes, shapes = _known_sizes(args, kwargs)
+        one, other = ([{place: n} for place in places for n in some] for some in (sizes, (2, 3)))
         like = [{(id(spec), -i): n for spec in specs for i, n in enumerate(shape[::-1], 1)} for shape in shapes]  # aligned at the last axis
-        one = [[{place: n} for n in some] for some in (sizes, (2, 3)) for place in places]
-        for fillings in ([{}], *one[: len(places)], like, *one[len(places) :], [dict.fromkeys(places, n) for n in (2, 3)]):
-            fitting = [_attempt(function, args, kwargs, filling) for filling in fillings]
-            fitting = [result for result in fitting if result is not _REFUSED]
-            agreed = functools.reduce(_agreement, fitting) if fitting else _REFUSED
-            if agreed is not _REFUSED:
-                return agreed
-        raise
+        fillings = [{}, *one, *like, *other, *(dict.fromkeys(places, n) for n in (2, 3))]
+        attempt = lambda filling: _attempt(function, args, kwargs, filling)  # noqa: E731
+        filling = next((filling for filling in fillings if attempt(filling) is not _REFUSED), None)
+        if filling is None:
+            raise
+        for place in [place for place in places if place in filling]:
+            fewer = {kept: n for kept, n in filling.items() if kept != place}
+            filling = fewer if attempt(fewer) is not _REFUSED else filling  # what need not be known stays unknown
+        near = [{**filling, place: m} for place, n in filling.items() if place in places for m in (n - 1, n + 1, 2 * n)]
+        agreed = functools.reduce(_agreement, [result for result in map(attempt, (filling, *near)) if result is not _REFUSED])
+        if agreed is _REFUSED:
+            raise
+        return agreed
 
 
 _REFUSED = Spec((), "refused")
 
 
 def _known_sizes(args: Tree, kwargs: Tree) -> tuple[list[int], list[tuple[int, ...]]]:
-    """Sizes that an unknown one may have to equal, those of the other tensors and numbers given, with their doubles; and the shapes known."""
+    """Sizes that an unknown one may have to equal, those of the other tensors and numbers given; and the shapes known."""
     given = [leaf for leaf in leaves((args, kwargs)) if not isinstance(leaf, bool)]
     shapes = [tuple(leaf.shape) for leaf in given if hasattr(leaf, "shape")]
     shapes += [tuple(leaf) for leaf in (*args, *kwargs.values()) if isinstance(leaf, list | tuple) and all(type(n) is int for n in leaf)]
     sizes = {int(n) for n in (*given, *(n for shape in shapes for n in shape)) if isinstance(n, int) and n > 1}
-    doubles = {2 * n for n in sizes}  # where any multiple fits, the size is seen to be unknown
-    return [*sorted(sizes), *sorted(doubles - sizes)][:MOST_SIZES], [shape for shape in shapes if None not in shape]
+    return sorted(sizes)[:MOST_SIZES], [shape for shape in shapes if None not in shape]
 
 
 def _attempt(function: Callable, args: Tree, kwargs: Tree, filling: dict[tuple[int, int], int]) -> Tree:

@@ -138,3 +138,6 @@ def test_unknown_leading_axes_meet_known_ones_in_products():
     assert ops.matmul(a, b).shape == (None, 5, 2, 7)
     assert ops.reshape(nyala.KerasTensor((None,)), (-1, 13)).shape == (None, 13)  # any multiple fits
     assert ops.cross(nyala.KerasTensor((5, None)), nyala.KerasTensor((5, 3))).shape == (5, 3)
+    vector = nyala.KerasTensor((None,))
+    assert ops.layer_normalization(nyala.KerasTensor((None, 3)), vector, vector).shape == (None, 3)  # only the vectors must have 3 elements
+    assert ops.conv(nyala.KerasTensor((None, 5, 3)), nyala.KerasTensor((None, 3, 7))).shape == (None, None, 7)  # any kernel up to 5 fits
