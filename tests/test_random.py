@@ -189,3 +189,14 @@ def test_errors(call, text):
     with pytest.raises(ValueError) as caught:
         call()
     assert str(caught.value) == text
+
+
+@each_engine
+def test_a_shape_may_be_a_tensor(name):
+    with backend(name):
+        expected = ops.convert_to_numpy(random.normal((2, 3), seed=1))
+        for shape in (ops.convert_to_tensor([2, 3]), np.asarray([2, 3])):
+            np.testing.assert_array_equal(ops.convert_to_numpy(random.normal(shape, seed=1)), expected)
+        assert random.uniform(ops.convert_to_tensor(5), seed=1).shape == (5,)
+        with pytest.raises(ValueError, match=r"normal\(shape\) needs sizes from 0"):
+            random.normal(ops.convert_to_tensor([2.0, 3.0]))

@@ -7,7 +7,7 @@ import collections
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from nyala.core.errors import StructureError
+from nyala.core.errors import ArgumentError, StructureError
 
 Tree = Any
 
@@ -88,6 +88,8 @@ def map_structure(func: Callable, *structures: Tree, none_is_leaf: bool = True) 
     >>> map_structure(lambda a, b: a + b, {"x": [1, 2]}, {"x": [10, 20]})
     {'x': [11, 22]}
     """
+    if not structures:
+        raise ArgumentError("map_structure", need="at least one structure", got="none")
     first = structures[0]
     if not is_nested(first):
         return None if first is None and not none_is_leaf else func(*structures)

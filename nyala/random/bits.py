@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,12 +18,15 @@ DIGITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # binary 
 
 
 def as_shape(where: str, shape: Any) -> tuple[int, ...]:
-    """A shape as a tuple of sizes.
+    """A shape as a tuple of sizes, given as one, several, or a tensor of integers that has values.
 
     >>> as_shape("normal(shape)", [2, 3]), as_shape("normal(shape)", 4)
     ((2, 3), (4,))
     """
-    sizes = tuple(shape) if hasattr(shape, "__len__") else (shape,)
+    if engine.is_tensor(shape) and not engine.abstract:
+        with contextlib.suppress(Exception):  # a tracer has no values, and is refused below
+            shape = engine.to_numpy(shape).tolist()
+    sizes = tuple(shape) if hasattr(shape, "__len__") and getattr(shape, "ndim", 1) else (shape,)
     if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes):
         raise ShapeError(where, need="sizes from 0", got=f"{shape!r}", fix="take unknown sizes from ops.shape(x) inside a layer")
     return tuple(int(n) for n in sizes)

@@ -28,6 +28,7 @@ ROWS = [
     (lambda: ops.ptp([True, False]), "ptp needs numbers, got bool."),
     (lambda: ops.segment_sum(X, [0.0, 1.0], 2), "segment_sum(segment_ids) needs integers, got float32."),
     (lambda: ops.view_as_complex(np.asarray([[1j, 2j]], "complex64")), "view_as_complex needs real numbers, got complex64."),
+    (lambda: nyala.tree.map_structure(len), "map_structure needs at least one structure, got none."),
     (lambda: ops.rfft(X, 0), "rfft(fft_length) needs an integer of at least 1, got 0."),
     (lambda: ops.irfft((X[:, :1], X[:, :1])), "irfft(fft_length) needs an integer of at least 1, got 0."),
     (lambda: ops.concatenate([X, SQUARE[:, :2]], 0), "concatenate needs shapes that are equal but for axis 0, got (2, 3) and (3, 2)."),
