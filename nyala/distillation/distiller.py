@@ -13,6 +13,7 @@ from nyala.core.serialization import deserialize_keras_object, serialize_keras_o
 from nyala.core.symbolic import plain_shape
 from nyala.distillation.losses import DistillationLoss, known
 from nyala.metrics import Mean
+from nyala.models.functional import alone
 from nyala.models.model import Model
 
 
@@ -135,7 +136,7 @@ class _Tap:
         self._model, self._names = model, names
         inside: dict[str, Any] = {name: model.get_layer(name).output for name in names if name is not None}
         graph: Any = model
-        self._graph = Model(inputs=graph.input, outputs={"outputs": graph.output, "inside": inside}) if inside else None
+        self._graph = Model(inputs=graph.input, outputs={"outputs": alone(graph.output), "inside": inside}) if inside else None
 
     def __call__(self, inputs: Any, training: bool) -> tuple[Any, list[Any]]:
         """(outputs, what each name stands for)."""

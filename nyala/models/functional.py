@@ -115,11 +115,11 @@ class Functional(Model):
 
     @property
     def input_shape(self) -> Any:
-        return tree.map_structure(lambda t: t.shape, _alone(self._inputs_struct))
+        return tree.map_structure(lambda t: t.shape, alone(self._inputs_struct))
 
     @property
     def output_shape(self) -> Any:
-        return tree.map_structure(lambda t: t.shape, _alone(self._outputs_struct))
+        return tree.map_structure(lambda t: t.shape, alone(self._outputs_struct))
 
     def build(self, input_shape: Any) -> None:
         """Nothing to do: the graph is built."""
@@ -156,7 +156,7 @@ class Functional(Model):
 
     def _results(self, values: list[Any]) -> Any:
         """Outputs in their structure; what stands alone in a list or tuple comes without it."""
-        return _alone(tree.pack_sequence_as(self._outputs_struct, values))
+        return alone(tree.pack_sequence_as(self._outputs_struct, values))
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         own = type(self).compute_output_shape is not Functional.compute_output_shape
@@ -167,7 +167,7 @@ class Functional(Model):
 
     def _listed(self, results: Any) -> Any:
         """What call gave, in the list or tuple of one that it was taken out of."""
-        if type(self).call is not Functional.call or _alone(self._outputs_struct) is self._outputs_struct:
+        if type(self).call is not Functional.call or alone(self._outputs_struct) is self._outputs_struct:
             return results
         return [results] if isinstance(self._outputs_struct, list) else (results,)
 
@@ -263,7 +263,7 @@ class Functional(Model):
         return functional_from_config(cls, config)
 
 
-def _alone(structure: Any) -> Any:
+def alone(structure: Any) -> Any:
     """The only member of a list or tuple of one; anything else as it is."""
     return structure[0] if isinstance(structure, (list, tuple)) and len(structure) == 1 else structure
 

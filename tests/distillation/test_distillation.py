@@ -120,6 +120,16 @@ def _one_draw():
     assert np.any(outputs == 0)
 
 
+def test_an_output_alone_in_a_list():
+    x = layers.Input((4,))
+    student = nyala.Model(x, [layers.Dense(3)(layers.Dense(6, name="narrow")(x))])
+    features = distillation.FeatureDistillation("mse", teacher_layer_name="wide", student_layer_name="narrow")
+    distiller = distillation.Distiller(teacher=models()[0], student=student, distillation_losses=features)
+    distiller.compile("sgd", "mse")
+    distiller.fit(X, Y, verbose=0)
+    np.testing.assert_allclose(distiller.predict(X, verbose=0), student.predict(X, verbose=0), rtol=1e-5)
+
+
 def test_configs_and_files(tmp_path):
     teacher, student = models()
     model = distillation.Distiller(teacher, student, distillation.FeatureDistillation("mae", "wide", "narrow"), student_loss_weight=0.2)
