@@ -179,3 +179,15 @@ def test_what_is_no_architecture():
 def test_weights_are_new():
     model = randomize(plain()[0])
     assert not np.allclose(model_from_json(model.to_json()).get_weights()[0], model.get_weights()[0])
+
+
+def test_an_input_that_nothing_reads_is_kept(normal):
+    a, b = nyala.Input((3,), name="a"), nyala.Input((5,), name="b")
+    model = nyala.Model([a, b], layers.Dense(2, name="d")(a))
+    assert [layer.name for layer in model.layers] == ["a", "b", "d"]
+    config = model.get_config()
+    assert (config["input_layers"], config["output_layers"]) == ([["a", 0, 0], ["b", 0, 0]], ["d", 0, 0])
+    twin = nyala.Model.from_config(config)
+    twin.set_weights(model.get_weights())
+    x = [normal(7, 3), normal(7, 5)]
+    np.testing.assert_array_equal(np.asarray(twin(x)), np.asarray(model(x)))

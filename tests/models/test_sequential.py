@@ -9,7 +9,7 @@ import pytest
 
 import nyala
 from nyala import Sequential, layers, ops
-from nyala.core.errors import ArgumentError, ArgumentTypeError, ShapeError, StateError
+from nyala.core.errors import ArgumentError, ArgumentTypeError, NotYetError, ShapeError, StateError
 from tests.models.tools import array, close, dense, raises, randomize
 
 
