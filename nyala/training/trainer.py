@@ -163,6 +163,8 @@ class Trainer(StateTree):
         begin, end = (
             (calls.on_train_batch_begin, calls.on_train_batch_end) if mode == "train" else (calls.on_test_batch_begin, calls.on_test_batch_end)
         )
+        if mode == "test":
+            self.stop_evaluating = False
         wants = calls.wants_batches(mode)
         each = self.steps_per_execution if isinstance(self.steps_per_execution, int) and self.steps_per_execution > 1 else 1
         room = run.room if run is not None and mode == "train" else None
@@ -170,7 +172,7 @@ class Trainer(StateTree):
             for _, done in steps:
                 if wants:
                     end(done - 1, self._logs(runner))
-                    if self.stop_training and mode == "train":
+                    if self.stop_training if mode == "train" else self.stop_evaluating:
                         break
                 calls.progress(mode, done, lambda: self._logs(runner))
                 if run is not None:
@@ -278,6 +280,7 @@ class Trainer(StateTree):
             callbacks, add_progbar=verbose not in ("auto", 0), model=self, verbose=verbose, epochs=1, steps=data.steps, mode="predict"
         )  # fmt: skip
         results: list[Any] = []
+        self.stop_predicting = False
         with closing(data), calls.watching(), closing(data.batches(lambda batch: to_device(inputs_of(self, batch)))) as batches:
             calls.on_predict_begin()
             for step, batch in enumerate(batches):
@@ -286,10 +289,12 @@ class Trainer(StateTree):
                 calls.on_predict_batch_end(step, {"outputs": results[-1]})
                 calls.progress("predict", step + 1, dict)
                 results[-2:-1] = [joined([earlier]) for earlier in results[-2:-1]]  # to the host, one batch late: the device is not waited for
+                if self.stop_predicting:
+                    break
             calls.on_predict_end()
         return joined(results)
 
-    run_eagerly = False
+    run_eagerly = stop_evaluating = stop_predicting = False
     _explain_nan: Callable[[Any], str] | None = None
 
     def _ensure_programs(self) -> None:

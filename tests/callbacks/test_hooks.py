@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which hooks are called when, with what; and that stopping works from all of them."""
 
+import numpy as np
 import pytest
 
 import nyala
@@ -212,3 +213,29 @@ def test_an_error_in_a_callback_leaves_a_model_that_works():
     with pytest.raises(RuntimeError, match="mine"):
         model.fit(X, Y, verbose=0, callbacks=[Fail()])
     assert len(model.fit(X, Y, verbose=0).history["loss"]) == 1
+
+
+def test_hooks_stop_evaluating_and_predicting():
+    class Stop(nyala.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+
+        def on_test_batch_end(self, batch, logs=None):
+            self.seen.append(("test", batch))
+            self.model.stop_evaluating = batch == 1
+
+        def on_predict_batch_end(self, batch, logs=None):
+            self.seen.append(("predict", batch))
+            self.model.stop_predicting = batch == 2
+
+    x = np.random.default_rng(0).normal(size=(17, 3))
+    y = x[:, :1] * 2
+    model = nyala.Sequential([nyala.Input((3,)), nyala.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    stop = Stop()
+    loss = model.evaluate(x, y, batch_size=3, verbose=0, callbacks=[stop])
+    assert loss == pytest.approx(model.evaluate(x[:6], y[:6], batch_size=3, verbose=0), rel=1e-5)
+    assert model.predict(x, batch_size=3, verbose=0, callbacks=[stop]).shape == (9, 1)
+    assert stop.seen == [("test", 0), ("test", 1), ("predict", 0), ("predict", 1), ("predict", 2)]
+    assert model.predict(x, batch_size=3, verbose=0).shape == (17, 1)
