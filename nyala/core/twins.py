@@ -27,7 +27,7 @@ from nyala.core.variable import Variable
 KEPT = 32  # compiled programs, of those used last
 LARGEST_CONSTANT = 2**20  # bytes of an array that is compared
 CONSTANTS = (type(None), bool, int, float, complex, str, bytes, type(...), slice, range, np.dtype, np.generic)
-VALUES = {"_stored", "_owner", "_lent", "_place", "number"}  # of variables
+VALUES = {"_stored", "_owner", "_lent", "_place", "_leaf", "number"}  # of variables
 STOPS = {"stop_training", "stop_evaluating", "stop_predicting"}
 ASIDE = STOPS | {"_programs", "_compile_config", "history", "_warned_unused", "_explain_nan", "updates", "_updating"}  # no step reads them
 NAMES = {"name", "_name", "path"}

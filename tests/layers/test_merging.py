@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Merging layers: contract, numbers, masks, unknown sizes, errors."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -140,6 +142,29 @@ def test_errors(normal):
         layers.Dot("a")
     with raises(ArgumentTypeError, "Concatenate(axis) needs an integer, got None."):
         layers.Concatenate(axis=None)
+
+
+@pytest.mark.parametrize("kind", ["Multiply", "Maximum", "Minimum"])
+@pytest.mark.parametrize("given", [(1, 1), (1, 0), (0, 1), (1, 0, 1), (1, 1, 1)])
+def test_what_is_masked_is_left_out(kind, given, each_engine, normal):
+    """The oracle goes from element to element; the last tensor has an axis less and so has its mask."""
+    random = np.random.default_rng(3)
+    values = [normal(6, 7, 3) for _ in given[:-1]] + [normal(6, 3)]
+    masks = [random.random(x.shape[:-1]) < 0.5 if is_masked else None for x, is_masked in zip(values, given, strict=True)]
+    expected = np.empty((6, 7, 3), "float32")
+    for b, t in np.ndindex(6, 7):
+        rows = [x[b, t] if x.ndim == 3 else x[b] for x in values]
+        seen = [mask is None or mask[(b, t)[: mask.ndim]] for mask in masks]
+        known = [row for row, is_seen in zip(rows, seen, strict=True) if is_seen]
+        expected[b, t] = (
+            ELEMENTWISE[kind](np.array(known), **({"axis": 0} if kind == "Multiply" else {})) if known else rows[0] * (kind != "Multiply")
+        )
+    merged = getattr(layers, kind)()([masked(x, mask) for x, mask in zip(values, masks, strict=True)])
+    np.testing.assert_allclose(array(merged), expected, rtol=1e-6)
+    if all(given):
+        seen = functools.reduce(np.logical_or, [mask if mask.ndim == 2 else mask[:, None] for mask in masks])
+        np.testing.assert_array_equal(mask_of(merged), np.broadcast_to(seen, mask_of(merged).shape))
+        assert mask_of(layers.Add()([masked(x, mask) for x, mask in zip(values, masks, strict=True)])).shape == (6, 7)
 
 
 def test_concatenate_leaves_masks_of_another_shape_alone(normal):

@@ -37,6 +37,10 @@ class Merge(Layer):
         raise missing_method(self, "merge(self, tensors)")
 
     def call(self, inputs: Sequence[Tensor]) -> Tensor:
+        return self.merge(self._aligned(inputs))
+
+    def _aligned(self, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """The tensors with equal numbers of axes."""
         self._check(inputs, self.number)
         where, shapes = f"{type(self).__name__} {self.name!r}", [x.shape for x in inputs]
         ndim = max(map(len, shapes))
@@ -51,8 +55,7 @@ class Merge(Layer):
                     got=_shown(shapes),
                     fix="bring them to one size first, with a Dense for example",
                 )
-        tensors = [ops.reshape(x, (x.shape[0], *(1,) * (ndim - len(x.shape)), *x.shape[1:])) if 0 < len(x.shape) < ndim else x for x in inputs]
-        return self.merge(tensors)
+        return [_with_axes(x, ndim) for x in inputs]
 
     def _check(self, inputs: Any, number: int | None) -> None:
         count = "a list of tensors" if number is None else f"a list of {number} tensors"
@@ -88,7 +91,54 @@ class Merge(Layer):
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         if not isinstance(previous_mask, (list, tuple)) or any(mask is None for mask in previous_mask):
             return None
+        ndim, lengths = max(len(x.shape) for x in inputs), [len(mask.shape) for mask in previous_mask]
+        if len(set(lengths)) > 1:  # of tensors with fewer axes, whose new ones come after the batch
+            masks = [_with_axes(mask, len(mask.shape) + ndim - len(x.shape)) for mask, x in zip(previous_mask, inputs, strict=True)]
+            longest = max(len(mask.shape) for mask in masks)
+            previous_mask = [ops.reshape(mask, (*mask.shape, *(1,) * (longest - len(mask.shape)))) for mask in masks]
         return functools.reduce(ops.logical_or, previous_mask)
+
+
+def _with_axes(x: Tensor, ndim: int) -> Tensor:
+    """The tensor with new axes after the batch, ndim in all."""
+    return ops.reshape(x, (x.shape[0], *(1,) * (ndim - len(x.shape)), *x.shape[1:])) if 0 < len(x.shape) < ndim else x
+
+
+class Choosing(Merge):
+    """A merge of two at a time that leaves out what is masked; where all is, it is the first. Subclasses write `of_two`."""
+
+    def of_two(self, x: Tensor, y: Tensor) -> Tensor:
+        raise missing_method(self, "of_two(self, x, y)")
+
+    def merge(self, tensors: list[Tensor]) -> Tensor:
+        return functools.reduce(self.of_two, tensors)
+
+    def call(self, inputs: Sequence[Tensor], mask: Any = None) -> Tensor:
+        tensors = self._aligned(inputs)
+        if not isinstance(mask, (list, tuple)) or all(one is None for one in mask):
+            return self.merge(tensors)
+        return self._of_known(tensors, [self._fitted(one, x, len(tensors[0].shape)) for one, x in zip(mask, inputs, strict=True)])[0]
+
+    def _of_known(self, tensors: list[Tensor], masks: list[Tensor | None]) -> tuple[Tensor, Tensor | None]:
+        """The merge of what is not masked, and where there is such a thing; None for everywhere."""
+        result, known = tensors[0], masks[0]
+        for x, mask in zip(tensors[1:], masks[1:], strict=True):
+            both = self.of_two(result, x)
+            if mask is not None:
+                both = ops.where(mask, both, result)
+            if known is not None:
+                alone = x if mask is None else ops.where(mask, x, result)
+                both, known = ops.where(known, both, alone), None if mask is None else ops.logical_or(known, mask)
+            result = both
+        return result, known
+
+    @staticmethod
+    def _fitted(given: Tensor | None, x: Tensor, ndim: int) -> Tensor | None:
+        """The mask of a tensor with an axis for each of the ndim that the tensor gets."""
+        if given is None:
+            return None
+        mask: Any = ops.cast(given, "bool")
+        return _with_axes(ops.reshape(mask, (*mask.shape, *(1,) * (len(x.shape) - len(mask.shape)))), ndim)
 
 
 def _shown(shapes: Sequence[Any]) -> str:
@@ -116,11 +166,15 @@ class Subtract(Merge):
         return ops.subtract(*tensors)
 
 
-class Multiply(Merge):
-    """The product of tensors, element by element."""
+class Multiply(Choosing):
+    """The product of tensors, element by element. What is masked in one of them is left out; where all are masked it is 0."""
 
-    def merge(self, tensors: list[Tensor]) -> Tensor:
-        return functools.reduce(ops.multiply, tensors)
+    def of_two(self, x: Tensor, y: Tensor) -> Tensor:
+        return ops.multiply(x, y)
+
+    def _of_known(self, tensors: list[Tensor], masks: list[Tensor | None]) -> tuple[Tensor, Tensor | None]:
+        result, known = super()._of_known(tensors, masks)
+        return (result if known is None else ops.where(known, result, ops.zeros_like(result))), known
 
 
 class Average(Merge):
@@ -130,18 +184,18 @@ class Average(Merge):
         return ops.true_divide(functools.reduce(ops.add, tensors), len(tensors))
 
 
-class Maximum(Merge):
-    """The largest of tensors, element by element."""
+class Maximum(Choosing):
+    """The largest of tensors, element by element. What is masked in one of them is left out; where all are masked it is the first."""
 
-    def merge(self, tensors: list[Tensor]) -> Tensor:
-        return functools.reduce(ops.maximum, tensors)
+    def of_two(self, x: Tensor, y: Tensor) -> Tensor:
+        return ops.maximum(x, y)
 
 
-class Minimum(Merge):
-    """The smallest of tensors, element by element."""
+class Minimum(Choosing):
+    """The smallest of tensors, element by element. What is masked in one of them is left out; where all are masked it is the first."""
 
-    def merge(self, tensors: list[Tensor]) -> Tensor:
-        return functools.reduce(ops.minimum, tensors)
+    def of_two(self, x: Tensor, y: Tensor) -> Tensor:
+        return ops.minimum(x, y)
 
 
 class Concatenate(Merge):
