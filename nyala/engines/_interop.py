@@ -9,7 +9,7 @@ from inspect import signature
 from typing import Any
 
 from nyala.core.errors import StateError
-from nyala.engines import available_engines, get_engine, real_engine
+from nyala.engines import available_engines, configured, get_engine, real_engine
 
 
 def interop(name: str, where: str, module: str = "interop") -> Any:
@@ -22,6 +22,12 @@ def interop(name: str, where: str, module: str = "interop") -> Any:
             fix=f"call nyala.set_backend({name!r}) first",
         )
     return importlib.import_module(f"nyala.engines._{name}_{module}")
+
+
+def at_import(library: str) -> None:
+    """What the engine of a library changes in it, if it is the one that was asked for: a program may make a checkpoint before it computes."""
+    if configured() == library:
+        importlib.import_module(f"nyala.engines._{library}_checkpoints").take_checkpoints()
 
 
 EXPORTS = {"tf_saved_model": "tensorflow", "onnx": "onnx"}  # format of exported models -> the library that writes it

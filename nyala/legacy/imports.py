@@ -105,10 +105,9 @@ class _WithView(importlib.abc.Loader):
     def exec_module(self, module: Any) -> None:
         self.loader.exec_module(module)
         module.keras = importlib.import_module(_TF_KERAS)
-        from nyala import engines
+        from nyala.engines._interop import at_import
 
-        if engines.configured() == "tensorflow":  # a program may make a checkpoint before anything is computed
-            importlib.import_module("nyala.engines._tensorflow_checkpoints").take_checkpoints()
+        at_import("tensorflow")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.loader, name)

@@ -280,7 +280,7 @@ def test_other_refusals(tmp_path):
             model.export(tmp_path / "m", "onnx", opset_version=version)
     with raises(ArgumentError, f"Model.export(filepath) needs the name of a file, got {str(tmp_path)!r}, which is a folder."):
         model.export(tmp_path, "onnx")
-    with raises(StateError, "needs a model whose input shape is known, got one that has seen no data."):
+    with raises(StateError, "needs to know the shapes of the inputs, got a model that is not built."):
         nyala.Sequential([layers.Dense(2)]).export(tmp_path / "m", "onnx")
     with raises(ArgumentError, "needs inputs that are numbers, got string"):
         nyala.Sequential([nyala.Input((1,), dtype="string"), layers.StringLookup(vocabulary=["a"])]).export(tmp_path / "m", "onnx")
