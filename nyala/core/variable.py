@@ -474,12 +474,15 @@ class Variable:
         copy = object.__new__(type(self))
         memo[id(self)] = copy
         copy.__dict__.update(self.__dict__)
-        copy._stored, copy._owner, copy._lent, copy._place = np.array(self._host()), None, None, None
+        copy.__dict__.update(self._apart())
         return copy
 
     def __getstate__(self) -> dict:
-        here = {"_stored": np.array(self._host()), "_owner": None, "_lent": None, "_place": None, "layout": None}  # devices may be others there
-        return {**self.__dict__, **here}
+        return {**self.__dict__, **self._apart(), "layout": None}  # devices may be others there
+
+    def _apart(self) -> dict:
+        """What a copy has of its own: the value on the host, and nothing of an engine's."""
+        return {"_stored": np.array(self._host()), "_owner": None, "_lent": None, "_place": None, "_leaf": None}
 
 
 _adopted: weakref.WeakValueDictionary[Any, Variable] = weakref.WeakValueDictionary()

@@ -52,7 +52,6 @@ class Calling(Building):
     _loss_layers: list[Calling]
     _remat: Any
     _asked_for_parameters = False  # see leaves.py
-    _built_for_leaves = False
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The mathematics, on tensors. Subclasses write it; `training` and `mask` are passed if it takes them."""

@@ -37,11 +37,9 @@ def says_backward(code: CodeType) -> bool:
 def run_from_leaves(layer: Any, args: tuple, kwargs: dict) -> Any:
     """Call a layer so that a backward() from what it returns puts gradients on the values of its weights, `weight.value.grad`."""
     here = current()
-    if not layer._built_for_leaves:
-        if not all(below.built for below in layer._flatten_layers()):
-            with Scope():  # weights are made; what else the call would change is changed by the next one
-                layer._run(args, kwargs)
-        layer._built_for_leaves = True
+    if not all(below.built for below in layer._flatten_layers()):
+        with Scope():  # weights are made; what else the call would change is changed by the next one
+            layer._run(args, kwargs)
     variables = layer.trainable_variables
     with Scope(variables, [variable.leaf() for variable in variables]) as inside:
         result = layer._run(args, kwargs)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loops of one's own with loss.backward(), outside of fit, on the engine torch."""
 
+import copy
+import pickle
 import re
 
 import numpy as np
@@ -167,6 +169,26 @@ def test_frozen_weights_and_inputs():
     frozen = model.layers[0].kernel
     assert frozen.value.grad is None and x.grad.abs().sum() > 0
     assert model.layers[1].kernel.value.grad is not None
+
+
+def test_copies_have_gradients_of_their_own():
+    model = network()
+    assert len(list(model.parameters())) == 6
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        weight, twin = model.trainable_variables[0], other.trainable_variables[0]
+        before = weight.numpy()
+        other(torch.tensor(X)).sum().backward()
+        assert twin.value is not weight.value and twin.value.grad is not None and weight.value.grad is None
+        twin.assign(twin + 1)
+        np.testing.assert_array_equal(weight.value.detach(), before)
+
+
+def test_layers_that_are_added_later():
+    model = nyala.Sequential([layers.Dense(4)])
+    model(torch.tensor(X)).sum().backward()
+    model.add(layers.Dense(2))
+    model(torch.tensor(X)).sum().backward()
+    assert len(model.trainable_variables) == 4 and all(v.value.grad is not None for v in model.trainable_variables)
 
 
 def test_parameters_by_name_and_on_other_engines():
