@@ -205,6 +205,8 @@ def run_info(options: argparse.Namespace, parser: Parser) -> int:
             print(f"{mark} {name:<12} not usable: {' '.join(str(error).split())}")
         else:
             print(f"{mark} {name:<12} {ability(engine)}; devices {', '.join(engine.devices())}")
+            if engine.remark():
+                print(f"  {'':<12} {engine.remark()}")
     print("\nsettings")
     for setting in ("floatx", "epsilon", "image_data_format"):
         print(f"  {setting:<18} {getattr(nyala.config, setting)()}")

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from nyala.engines import _jax_kernels as kernels
 from nyala.engines import _jax_recurrence as recurrence
 
 
@@ -58,9 +59,10 @@ def _normalized(x: Array, scale: Array, offset: Array, axis: int, epsilon: float
 def _normalized_forward(x: Array, scale: Array, offset: Array, axis: int, epsilon: float) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
     axes, along = _rest(x, axis)
     count = x.size // x.shape[axis]
-    mean = jnp.sum(x, axes) / count
+    found = kernels.moments(x.reshape(count, -1)) if axis == x.ndim - 1 else None
+    mean = jnp.sum(x, axes) / count if found is None else found[0]
     centered = x - along(mean)
-    variance = jnp.sum(centered * centered, axes) / count
+    variance = jnp.sum(centered * centered, axes) / count if found is None else found[1]
     factor = lax.rsqrt(variance + epsilon)
     return (centered * along(factor * scale) + along(offset), mean, variance), (x, scale, mean, factor)
 
@@ -71,7 +73,8 @@ def _normalized_backward(axis: int, epsilon: float, saved: tuple[Array, ...], up
     slope, (axes, along) = upstream[0], _rest(x, axis)
     count = x.size // x.shape[axis]
     centered = x - along(mean)
-    total, product = jnp.sum(slope, axes), jnp.sum(slope * centered, axes)
+    found = kernels.slopes(x.reshape(count, -1), slope.reshape(count, -1), mean) if axis == x.ndim - 1 else None
+    total, product = (jnp.sum(slope, axes), jnp.sum(slope * centered, axes)) if found is None else found
     dx = (slope - along(total / count) - centered * along(factor * factor * product / count)) * along(factor * scale)
     return dx, product * factor, total
 

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from nyala.engines import _jax_kernels as kernels
 from nyala.engines import _jax_sharding as sharding
 
 Pair = tuple[Array, Array]
@@ -93,7 +94,8 @@ def _over_all_times(x: Array, dz: Array, weights: Array) -> tuple[Array, Array, 
     if sharding.divides():  # as rows, all of dz would go to each device
         return jnp.matmul(dz, weights.T), lax.dot_general(x, dz, (((0, 1), (0, 1)), ((), ()))), jnp.sum(dz, axis=(0, 1))
     flat = dz.reshape(-1, dz.shape[-1])
-    return (flat @ weights.T).reshape(x.shape), x.reshape(-1, x.shape[-1]).T @ flat, jnp.sum(flat, axis=0)
+    d_weights = kernels.transposed_product(x.reshape(-1, x.shape[-1]), flat)
+    return kernels.product_with_turned(flat, weights).reshape(x.shape), d_weights, jnp.sum(flat, axis=0)
 
 
 def _sigmoid(z: Array) -> Array:

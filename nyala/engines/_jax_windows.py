@@ -21,6 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from nyala.engines import _jax_kernels as kernels
+
 Shape = tuple[int, ...]
 Padding = Sequence[tuple[int, int]]
 
@@ -58,13 +60,17 @@ def _geometry(input_shape: Shape, kernel_shape: Shape, strides: Shape, padding: 
     return Geometry(tuple(input_shape), tuple(kernel_shape), tuple(strides), pairs, tuple(dilation), groups)
 
 
-def _linked(left: Callable[..., Array], right: Callable[..., Array]) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
-    """Mark f(a, b, geometry), linear in a and in b: with upstream u its gradients are left(u, a, b, geometry) and right(u, a, b, geometry)."""
+def _linked(
+    left: Callable[..., Array], right: Callable[..., Array], differentiated: Callable[..., Array] | None = None
+) -> Callable[[Callable[..., Array]], Callable[..., Array]]:
+    """Mark f(a, b, geometry), linear in a and in b: with upstream u its gradients are left(u, a, b, geometry) and right(u, a, b, geometry).
+
+    Where it is differentiated, another function may compute it."""
 
     def mark(function: Callable[..., Array]) -> Callable[..., Array]:
         linked = jax.custom_vjp(function, nondiff_argnums=(2,))
         linked.defvjp(
-            lambda a, b, geometry: (linked(a, b, geometry), (a, b)),
+            lambda a, b, geometry: ((differentiated or linked)(a, b, geometry), (a, b)),
             lambda geometry, saved, upstream: (left(upstream, *saved, geometry), right(upstream, *saved, geometry)),
         )
         return linked
@@ -73,16 +79,33 @@ def _linked(left: Callable[..., Array], right: Callable[..., Array]) -> Callable
 
 
 @_linked(lambda u, x, kernel, geometry: _conv_input_gradient(u, kernel, geometry),
-         lambda u, x, kernel, geometry: _conv_kernel_gradient(x, u, geometry))  # fmt: skip
+         lambda u, x, kernel, geometry: _conv_kernel_gradient(x, u, geometry),
+         differentiated=lambda x, kernel, geometry: _conv_by_kernel(x, kernel, geometry))  # fmt: skip
 def _conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    """As XLA has it, which joins it to bias, relu and pooling as long as nobody needs what is between."""
     spread = (1,) * len(geometry.strides)
     return _correlate(x, kernel, geometry.strides, geometry.padding, spread, geometry.dilation, geometry.groups)
 
 
-@_linked(lambda u, g, kernel, geometry: _conv(u, kernel, geometry),  # pyright: ignore[reportGeneralTypeIssues]  # gradients of each other
+@_linked(lambda u, x, kernel, geometry: _conv_input_gradient(u, kernel, geometry),  # pyright: ignore[reportGeneralTypeIssues]  # gradients of each other
+         lambda u, x, kernel, geometry: _conv_kernel_gradient(x, u, geometry))  # fmt: skip
+def _conv_by_kernel(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    strides, padding, dilation = geometry.strides, geometry.padding, geometry.dilation
+    if geometry.groups == 1 and not _is_pointwise(geometry) and kernels.convolution_pays(x, kernel, _counts(geometry), padding, kernel.shape[-1]):
+        return kernels.convolution(x, kernel, strides, padding, dilation, turned=False)
+    spread = (1,) * len(strides)
+    return _correlate(x, kernel, strides, padding, spread, dilation, geometry.groups)
+
+
+@_linked(lambda u, g, kernel, geometry: _conv_by_kernel(u, kernel, geometry),  # pyright: ignore[reportGeneralTypeIssues]  # gradients of each other
          lambda u, g, kernel, geometry: _conv_kernel_gradient(u, g, geometry))  # fmt: skip
 def _conv_input_gradient(g: Array, kernel: Array, geometry: Geometry) -> Array:
     """Correlation of g, spread by the strides, with the kernel turned round."""
+    if geometry.groups == 1 and not _is_pointwise(geometry) and all(step == 1 for step in geometry.strides):
+        sides = zip(geometry.kernel_shape, geometry.padding, geometry.dilation, strict=False)
+        padding = tuple((d * (k - 1) - before, d * (k - 1) - after) for k, (before, after), d in sides)
+        if kernels.convolution_pays(g, kernel, geometry.input_shape[1:-1], padding, kernel.shape[-2]):
+            return kernels.convolution(g, kernel, geometry.strides, padding, geometry.dilation, turned=True)
     groups, spatial = geometry.groups, geometry.kernel_shape[:-2]
     inputs, outputs = geometry.kernel_shape[-2:]
     kernel = lax.rev(kernel, range(len(spatial))).reshape(*spatial, inputs, groups, outputs // groups)
@@ -100,7 +123,7 @@ def _conv_input_gradient(g: Array, kernel: Array, geometry: Geometry) -> Array:
 
 
 @_linked(lambda u, x, g, geometry: _conv_input_gradient(g, u, geometry),  # pyright: ignore[reportGeneralTypeIssues]  # as above
-         lambda u, x, g, geometry: _conv(x, u, geometry))  # pyright: ignore[reportGeneralTypeIssues]  # as above  # fmt: skip
+         lambda u, x, g, geometry: _conv_by_kernel(x, u, geometry))  # pyright: ignore[reportGeneralTypeIssues]  # as above  # fmt: skip
 def _conv_kernel_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
     if x.size == 0 or g.size == 0:
         return jnp.zeros(geometry.kernel_shape, x.dtype)
@@ -111,12 +134,18 @@ def _conv_kernel_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
         return jax.linear_transpose(plain, kernel)(g)[0]
     *spatial, inputs, outputs = geometry.kernel_shape
     groups = geometry.groups
+    if groups == 1 and not _is_pointwise(geometry):
+        kernel = jax.ShapeDtypeStruct(geometry.kernel_shape, g.dtype)
+        if x.dtype == g.dtype and kernels.convolution_pays(x, kernel, g.shape[1:-1], geometry.padding, outputs):
+            return kernels.kernel_gradient(x, g, tuple(spatial), geometry.strides, geometry.padding, geometry.dilation)
     if groups == 1 and math.prod(spatial) > 1 and inputs > 1:
         return _kernel_gradient_as_correlation(x, g, geometry)
     slices = list(_shifted(_fit(x, geometry.padding), spatial, geometry.strides, geometry.dilation, g.shape[1:-1]))
     g = g.reshape(-1, groups, outputs // groups)  # rows, groups, o
     if groups == 1:
-        patches = jnp.stack([part.reshape(-1) for part in slices]) if inputs == 1 else slices[0].reshape(-1, inputs).T
+        if len(slices) == 1:
+            return kernels.transposed_product(slices[0].reshape(-1, inputs), g[:, 0]).reshape(geometry.kernel_shape)
+        patches = jnp.stack([part.reshape(-1) for part in slices])  # inputs == 1
         return lax.dot_general(patches, g[:, 0], (((1,), (0,)), ((), ()))).reshape(geometry.kernel_shape)
     if inputs == 1:  # depthwise: no sum over channels, hence no matmul
         parts = [jnp.sum(part.reshape(-1, groups, 1) * g, axis=0, dtype=g.dtype) for part in slices]
@@ -139,6 +168,15 @@ def _kernel_gradient_as_correlation(x: Array, g: Array, geometry: Geometry) -> A
     image, weights = lax.optimization_barrier((jnp.moveaxis(x, (0, -1), (-1, 0)), jnp.moveaxis(g, 0, -2)))  # c *s b; *s b o
     result = _plain(image, weights, geometry.dilation, padding, (1,) * n, geometry.strides, groups=1)  # c *k o
     return jnp.moveaxis(lax.optimization_barrier(result), 0, -2)
+
+
+def _is_pointwise(geometry: Geometry) -> bool:
+    return all(k == 1 for k in geometry.kernel_shape[:-2])
+
+
+def _counts(geometry: Geometry) -> Shape:
+    sizes = zip(geometry.input_shape[1:-1], geometry.kernel_shape, geometry.strides, geometry.padding, geometry.dilation, strict=False)
+    return tuple((size + before + after - d * (k - 1) - 1) // step + 1 for size, k, step, (before, after), d in sizes)
 
 
 def _on_cpu() -> bool:
@@ -168,10 +206,13 @@ def _plain(x: Array, kernel: Array, strides: Shape, padding: Padding, spread: Sh
 def _pointwise(x: Array, kernel: Array, strides: Shape, padding: Padding, spread: Shape) -> Array:
     """A kernel of size 1 is a matmul, done where there are fewest elements: after striding, before spreading."""
     if all(step == 1 for step in spread):
-        x = _every(_fit(x, padding), strides)
-        return lax.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
-    product = lax.dot_general(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
+        return _product_of_rows(_every(_fit(x, padding), strides), kernel)
+    product = _product_of_rows(x, kernel)
     return _every(_fit(product, padding, spread), strides)
+
+
+def _product_of_rows(x: Array, kernel: Array) -> Array:
+    return kernels.product(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 def _depthwise(x: Array, kernel: Array, strides: Shape, padding: Padding, spread: Shape, dilation: Shape) -> Array:

@@ -13,7 +13,6 @@ import functools
 import math
 import os
 import pathlib
-import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -27,8 +26,10 @@ import numpy as np
 from jax import lax
 
 from nyala.core.alignment import aligned
+from nyala.engines import _jax_kernels as kernels
 from nyala.engines import _jax_sharding as sharding
 from nyala.engines import _jax_windows as windows
+from nyala.engines._cpu_kernels import user_cache
 from nyala.engines._jax_fast import FAST, position
 from nyala.engines._memory import Leftovers, keep_freed_memory
 from nyala.engines._sharing import others_use_gpu
@@ -62,7 +63,7 @@ class JaxEngine(Engine):
     """JAX on the CPU, GPU or TPU that it finds.
 
     Environment, read when the engine starts: NYALA_MALLOC=default leaves the C library's memory settings alone, NYALA_COMPILE_CACHE=off keeps
-    no compiled programs on disk (JAX_COMPILATION_CACHE_DIR puts them elsewhere).
+    no compiled programs on disk (JAX_COMPILATION_CACHE_DIR puts them elsewhere), NYALA_KERNELS=off leaves all products and convolutions to XLA.
     """
 
     name = "jax"
@@ -75,6 +76,7 @@ class JaxEngine(Engine):
         keep_freed_memory()
         self._leftovers = Leftovers()
         _keep_compiled_programs()
+        kernels.start()
         if others_use_gpu():  # leave them the rest: JAX would take most of the GPU's memory at once
             os.environ.setdefault(PREALLOCATE, "false")
 
@@ -171,6 +173,10 @@ class JaxEngine(Engine):
 
     def from_all_processes(self, value: np.ndarray) -> np.ndarray:
         return sharding.from_all(value)
+
+    def remark(self) -> str:
+        problem = kernels.problem()
+        return f"no kernels of its own ({problem})" if problem else ""
 
     def reserved_memory(self) -> str:
         taken = os.environ.get(PREALLOCATE, "true").lower() not in ("false", "0") and "XLA_PYTHON_CLIENT_ALLOCATOR" not in os.environ
@@ -414,8 +420,8 @@ class JaxEngine(Engine):
     def matmul(self, x: Tensor, y: Tensor) -> Tensor:
         if x.ndim > 2 and y.ndim == 2 and x.dtype == y.dtype and x.shape[-1] == y.shape[0]:  # one product of rows, whose gradients are such ones, too
             rows = lax.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
-            return lax.reshape(jnp.matmul(rows, y), (*x.shape[:-1], y.shape[1]))
-        return jnp.matmul(x, y)
+            return lax.reshape(kernels.product(rows, y), (*x.shape[:-1], y.shape[1]))
+        return kernels.product(x, y)
 
     einsum = staticmethod(jnp.einsum)
     conv = staticmethod(windows.conv)
@@ -597,7 +603,7 @@ def _keep_compiled_programs() -> None:
     if os.environ.get("NYALA_COMPILE_CACHE") == "off" or jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]  # as above
         return
     with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: no home
-        folder = _user_cache() / "nyala" / "jax"
+        folder = user_cache() / "nyala" / "jax"
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             jax.config.update("jax_compilation_cache_dir", str(folder))
@@ -633,14 +639,6 @@ def _has_wide_vectors() -> bool:
     with contextlib.suppress(OSError):
         return "avx512_vbmi2" in pathlib.Path("/proc/cpuinfo").read_text(errors="replace")
     return False
-
-
-def _user_cache() -> pathlib.Path:
-    if sys.platform == "win32":
-        return pathlib.Path(os.environ.get("LOCALAPPDATA") or pathlib.Path.home() / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return pathlib.Path.home() / "Library" / "Caches"
-    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
 
 
 def _is_due(stamp: pathlib.Path) -> bool:

@@ -227,6 +227,10 @@ class Engine:
         """What the engine keeps of a GPU's memory whether it needs it or not, and how to change that, as the end of a sentence; "" for nothing."""
         return ""
 
+    def remark(self) -> str:
+        """What `nyala info` should say besides: what this engine does without here, and why; "" for nothing."""
+        return ""
+
     # Transforms -------------------------------------------------------------------------------------------------------------
 
     def compile(self, function: Callable, donate: Sequence[int] = ()) -> Callable:

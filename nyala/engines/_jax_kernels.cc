@@ -1,0 +1,685 @@
+// SPDX-License-Identifier: Apache-2.0
+// Convolutions and products of float32 for CPUs, called by XLA as custom calls. _jax_kernels.py compiles, loads and calls them.
+//
+// One idea, three times: keep a tile of results in registers, as many as there are, and for each step of the sum multiply one value, broadcast,
+// with two vectors of neighbouring outputs. `tile` does so for convolutions and products, whose sum runs along taps and channels; `outer` for
+// gradients of kernels, whose sum runs along pixels. Weights, or gradients from above, are packed first so that those two vectors lie side by side;
+// images are read where they lie, copied only where columns are padded. (Goto and van de Geijn, "Anatomy of High-Performance Matrix
+// Multiplication", 2008; Georganas et al., "Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures", 2018.)
+//
+// What is added to what, and in which order, depends on shapes alone: the bits do not change with the number of threads.
+// Vectors are those of GCC and Clang, as wide as the processor's. Start at the bottom.
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <atomic>
+#include <utility>
+
+#include "xla/ffi/api/c_api.h"
+
+#if defined(__AVX512F__)
+constexpr int VECTOR = 16, TILE = 14;  // floats of a vector; pixels of a tile, that 2 * TILE vectors and a few more fit into the registers
+#elif defined(__AVX__)
+constexpr int VECTOR = 8, TILE = 6;
+#elif defined(__aarch64__)
+constexpr int VECTOR = 4, TILE = 14;
+#else
+constexpr int VECTOR = 4, TILE = 6;
+#endif
+constexpr int PAIR = 2, LANE = PAIR * VECTOR;  // outputs are computed LANE at a time
+constexpr int STRIP = TILE - 1;                // channels of a tile of `outer`
+typedef float Vector __attribute__((vector_size(VECTOR * 4), aligned(4), may_alias));
+typedef int64_t Int;
+
+static inline Int ceil_div(Int a, Int b) { return (a + b - 1) / b; }
+static inline Int least(Int a, Int b) { return a < b ? a : b; }
+static inline Int most(Int a, Int b) { return a > b ? a : b; }
+
+// Threads ---------------------------------------------------------------------------------------------------------------------------------
+
+// Pieces of work that the calling thread and XLA's others take one by one. The caller takes part, so it never waits for a thread that is not there.
+struct Job {
+  void (*run)(const void*, Int);
+  const void* what;
+  Int count;
+  std::atomic<Int> next{0}, done{0}, owners{1};
+
+  void drain() {
+    for (Int i; (i = next.fetch_add(1)) < count;) {
+      run(what, i);
+      done.fetch_add(1, std::memory_order_release);
+    }
+  }
+  void leave() {
+    if (owners.fetch_sub(1) == 1) delete this;
+  }
+  static void join(void* job) {
+    static_cast<Job*>(job)->drain();
+    static_cast<Job*>(job)->leave();
+  }
+};
+
+static bool failed(const XLA_FFI_Api* api, XLA_FFI_Error* error) {
+  if (!error) return false;
+  XLA_FFI_Error_Destroy_Args args = {sizeof(args), nullptr, error};
+  api->XLA_FFI_Error_Destroy(&args);
+  return true;
+}
+
+static Int threads_of(const XLA_FFI_CallFrame* frame) {
+  int64_t threads = 1;
+  XLA_FFI_ThreadPool_NumThreads_Args args = {sizeof(args), nullptr, frame->ctx, &threads};
+  return failed(frame->api, frame->api->XLA_FFI_ThreadPool_NumThreads(&args)) ? 1 : most(threads, 1);
+}
+
+template <typename Work>
+static void parallel(const XLA_FFI_CallFrame* frame, Int count, const Work& work) {
+  Int threads = least(threads_of(frame), count);
+  if (threads <= 1) {
+    for (Int i = 0; i < count; i++) work(i);
+    return;
+  }
+  Job* job = new Job{[](const void* what, Int i) { (*static_cast<const Work*>(what))(i); }, &work, count};
+  for (Int i = 1; i < threads; i++) {
+    job->owners.fetch_add(1);
+    XLA_FFI_ThreadPool_Schedule_Args args = {sizeof(args), nullptr, frame->ctx, Job::join, job};
+    if (failed(frame->api, frame->api->XLA_FFI_ThreadPool_Schedule(&args))) {
+      job->leave();
+      break;
+    }
+  }
+  job->drain();
+  while (job->done.load(std::memory_order_acquire) < count) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+  }
+  job->leave();
+}
+
+// Memory that a thread keeps from call to call; mapped, not allocated, so that it does not lie between XLA's blocks.
+struct Scratch {
+  void* data = nullptr;
+  size_t size = 0;
+  ~Scratch() { give_back(); }
+  void give_back() {
+    if (data) munmap(data, size);
+    data = nullptr;
+  }
+  float* take(size_t floats) {
+    if (floats * sizeof(float) > size) {
+      give_back();
+      size = floats * sizeof(float);
+      data = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (data == MAP_FAILED) abort();  // as XLA does without memory
+    }
+    return static_cast<float*>(data);
+  }
+};
+static thread_local Scratch of_call, of_piece;
+
+// Tiles -----------------------------------------------------------------------------------------------------------------------------------
+
+static inline void store(float* out, const Vector* values, Int lanes) {
+  if (lanes == LANE)
+    for (int u = 0; u < PAIR; u++) reinterpret_cast<Vector*>(out)[u] = values[u];
+  else
+    memcpy(out, values, lanes * sizeof(float));
+}
+
+static inline void load(const float* from, Vector* values, Int lanes) {
+  if (lanes == LANE)
+    for (int u = 0; u < PAIR; u++) values[u] = reinterpret_cast<const Vector*>(from)[u];
+  else
+    memcpy(values, from, lanes * sizeof(float));
+}
+
+// The sum: `rows` times `cols` runs of `length` values of x, one after the other in memory.
+struct Taps {
+  Int rows, cols, length, row_step, col_step;
+};
+
+// Multiples of a step, as an address of x86 takes them: a register, or twice, four or eight times one.
+struct Steps {
+  Int odd[7];
+  explicit Steps(Int step) {
+    for (int i = 0; i < 7; i++) odd[i] = (2 * i + 1) * step;
+  }
+  template <int Q>
+  inline __attribute__((always_inline)) float at(const char* base) const {
+    if constexpr (Q == 0) return *reinterpret_cast<const float*>(base);
+    constexpr int power = Q % 8 == 0 ? 8 : Q % 4 == 0 ? 4 : Q % 2 == 0 ? 2 : 1;
+    return *reinterpret_cast<const float*>(base + power * odd[Q / power / 2]);
+  }
+};
+
+template <int Q>
+inline __attribute__((always_inline)) void row_of_tile(const char* base, const Steps& steps, const Vector* w, Vector (*sums)[PAIR]) {
+  if constexpr (Q > 0) {
+    row_of_tile<Q - 1>(base, steps, w, sums);
+    Vector x = steps.at<Q - 1>(base) - Vector{};
+    for (int u = 0; u < PAIR; u++) sums[Q - 1][u] += x * w[u];
+  }
+}
+
+// R rows of Q pixels, LANE outputs each. Strides in floats: of pixels in x and y, of rows in both, of rows of taps in w. `more` adds to what y is.
+template <int R, int Q>
+static void tile(const float* x, Int x_row, Int x_pixel, Taps taps, const float* w, Int w_row, float* y, Int y_row, Int y_pixel, Int lanes, bool more) {
+  Vector sums[R][Q][PAIR] = {};
+  if (more)
+    for (int r = 0; r < R; r++)
+      for (int q = 0; q < Q; q++) load(y + r * y_row + q * y_pixel, sums[r][q], lanes);
+  const Steps steps(x_pixel * sizeof(float));
+  for (Int i = 0; i < taps.rows; i++) {
+    const float* weights = w + i * w_row;
+    for (Int j = 0; j < taps.cols; j++) {
+      const char* base = reinterpret_cast<const char*>(x + i * taps.row_step + j * taps.col_step);
+      const char* end = base + taps.length * sizeof(float);
+      const char *second = base + x_row * sizeof(float), *third = second + x_row * sizeof(float), *fourth = third + x_row * sizeof(float);
+      for (; base != end; base += 4, second += 4, third += 4, fourth += 4, weights += LANE) {
+        Vector pair[PAIR];
+        for (int u = 0; u < PAIR; u++) pair[u] = reinterpret_cast<const Vector*>(weights)[u];
+        row_of_tile<Q>(base, steps, pair, sums[0]);
+        if constexpr (R > 1) row_of_tile<Q>(second, steps, pair, sums[1]);
+        if constexpr (R > 2) row_of_tile<Q>(third, steps, pair, sums[2]);
+        if constexpr (R > 3) row_of_tile<Q>(fourth, steps, pair, sums[3]);
+      }
+    }
+  }
+  for (int r = 0; r < R; r++)
+    for (int q = 0; q < Q; q++) store(y + r * y_row + q * y_pixel, sums[r][q], lanes);
+}
+
+// Pixels of some images: how many there are, and from one to the next in x; g lies packed, a row after the other.
+struct Pixels {
+  Int images, rows, cols, x_image, x_row, x_pixel, g_image, g_row;
+};
+
+// P channels of x and LANE of g: the sum over pixels of each times each, added to w unless `first`.
+template <int P>
+static void outer(const float* x, const float* g, Pixels pixels, float* w, Int w_step, Int lanes, bool first) {
+  Vector sums[P][PAIR] = {};
+  for (Int image = 0; image < pixels.images; image++)
+    for (Int r = 0; r < pixels.rows; r++) {
+      const float *a = x + image * pixels.x_image + r * pixels.x_row, *b = g + image * pixels.g_image + r * pixels.g_row;
+      for (Int q = 0; q < pixels.cols; q++, a += pixels.x_pixel, b += LANE) {
+        Vector pair[PAIR];
+        for (int u = 0; u < PAIR; u++) pair[u] = reinterpret_cast<const Vector*>(b)[u];
+        for (int p = 0; p < P; p++) {
+          Vector value = a[p] - Vector{};
+          for (int u = 0; u < PAIR; u++) sums[p][u] += value * pair[u];
+        }
+      }
+    }
+  for (int p = 0; p < P; p++, w += w_step) {
+    Vector before[PAIR] = {};
+    if (!first) load(w, before, lanes);
+    for (int u = 0; u < PAIR; u++) before[u] += sums[p][u];
+    store(w, before, lanes);
+  }
+}
+
+typedef void Tile(const float*, Int, Int, Taps, const float*, Int, float*, Int, Int, Int, bool);
+typedef void Outer(const float*, const float*, Pixels, float*, Int, Int, bool);
+
+template <int R, size_t... I>
+constexpr auto tiles_of(std::index_sequence<I...>) {
+  struct Table {
+    Tile* of[sizeof...(I) + 1];
+  };
+  return Table{{nullptr, tile<R, I + 1>...}};
+}
+template <size_t... I>
+constexpr auto outers_of(std::index_sequence<I...>) {
+  struct Table {
+    Outer* of[sizeof...(I) + 1];
+  };
+  return Table{{nullptr, outer<I + 1>...}};
+}
+static constexpr auto one_row = tiles_of<1>(std::make_index_sequence<TILE>());
+static constexpr auto two_rows = tiles_of<2>(std::make_index_sequence<TILE / 2>());
+static constexpr auto three_rows = tiles_of<3>(std::make_index_sequence<TILE / 3>());
+static constexpr auto four_rows = tiles_of<4>(std::make_index_sequence<(TILE + 2) / 4>());
+static constexpr auto outers = outers_of(std::make_index_sequence<STRIP>());
+
+// Packing ---------------------------------------------------------------------------------------------------------------------------------
+
+template <int S, size_t... I>
+inline __attribute__((always_inline)) void exchange(Vector& a, Vector& b, std::index_sequence<I...>) {
+  Vector low = __builtin_shufflevector(a, b, ((I & S) ? (I - S) + VECTOR : I)...);
+  Vector high = __builtin_shufflevector(a, b, ((I & S) ? I + VECTOR : I + S)...);
+  a = low;
+  b = high;
+}
+template <int S>
+inline __attribute__((always_inline)) void exchange_all(Vector* block) {
+  for (int i = 0; i < VECTOR; i++)
+    if (!(i & S)) exchange<S>(block[i], block[i + S], std::make_index_sequence<VECTOR>());
+  if constexpr (S > 1) exchange_all<S / 2>(block);
+}
+
+// (LANE, count) of row length `row` to (count, LANE); lanes that are not there become 0.
+static void transpose(const float* from, Int row, Int count, Int lanes, float* to) {
+  for (int u = 0; u < PAIR; u++, to += VECTOR, from += VECTOR * row, lanes -= VECTOR) {
+    Int c = 0;
+    if (lanes >= VECTOR)
+      for (; c + VECTOR <= count; c += VECTOR) {
+        Vector block[VECTOR];
+        for (int l = 0; l < VECTOR; l++) block[l] = *reinterpret_cast<const Vector*>(from + l * row + c);
+        exchange_all<VECTOR / 2>(block);
+        for (int l = 0; l < VECTOR; l++) *reinterpret_cast<Vector*>(to + (c + l) * LANE) = block[l];
+      }
+    for (; c < count; c++)
+      for (int l = 0; l < VECTOR; l++) to[c * LANE + l] = l < lanes ? from[l * row + c] : 0;
+  }
+}
+
+// `lanes` columns of (count, row) to (count, LANE).
+static void gather(const float* from, Int row, Int count, Int lanes, float* to) {
+  for (Int i = 0; i < count; i++, from += row, to += LANE) {
+    Vector pair[PAIR] = {};
+    load(from, pair, lanes);
+    store(to, pair, LANE);
+  }
+}
+
+// Convolution -----------------------------------------------------------------------------------------------------------------------------
+
+// x: (batch, height, width, inputs); kernel: (kernel_height, kernel_width, inputs, outputs), or turned: turned round, with inputs last.
+// y: (batch, out_height, out_width, outputs). top, left: widths of the padding before; what comes after follows from the sizes.
+struct Geometry {
+  Int batch, height, width, inputs, kernel_height, kernel_width, outputs, out_height, out_width, stride_y, stride_x, dilation_y, dilation_x, top, left, turned;
+};
+
+struct Convolution : Geometry {
+  const float *x, *kernel;
+  float *y, *panels;
+  Int padded, blocks, bands, rows;  // width with padding; groups of LANE outputs; parts of an image, and rows of each
+
+  Int lanes(Int block) const { return least(outputs - block * LANE, LANE); }
+  Int panel() const { return kernel_height * kernel_width * inputs * LANE; }
+
+  void pack(Int block) const {
+    float* to = panels + block * panel();
+    const Int taps = kernel_height * kernel_width;
+    for (Int t = 0; t < taps; t++, to += inputs * LANE) {
+      if (turned)
+        transpose(kernel + (taps - 1 - t) * inputs * outputs + block * LANE * inputs, inputs, inputs, lanes(block), to);
+      else
+        gather(kernel + t * inputs * outputs + block * LANE, outputs, inputs, lanes(block), to);
+    }
+  }
+
+  // Rows of x with their padding.
+  void copy(const float* image, Int from, Int to, float* out) const {
+    const Int before = left * inputs, row = width * inputs, after = (padded - left - width) * inputs;
+    for (Int r = from; r < to; r++) {
+      memset(out, 0, before * sizeof(float));
+      memcpy(out + before, image + r * row, row * sizeof(float));
+      memset(out + before + row, 0, after * sizeof(float));
+      out += before + row + after;
+    }
+  }
+
+  // Rows [from, to) of an image's results, of the blocks [first, last). `image` begins with row `begin` of the input, its columns padded.
+  void compute(const float* image, Int begin, Int from, Int to, float* results, Int first, Int last) const {
+    const Int row = padded * inputs, w_row = kernel_width * inputs * LANE;
+    Taps taps = {0, kernel_width, inputs, dilation_y * row, dilation_x * inputs};
+    if (dilation_x == 1) taps.cols = 1, taps.length = kernel_width * inputs;  // neighbours in memory
+    const Int tall = 4 * out_width <= TILE + 2 ? 4 : 3 * out_width <= TILE ? 3 : 2 * out_width <= TILE ? 2 : 1;
+    const Int parts = ceil_div(out_width, TILE);
+    const bool light = (last - first) * panel() * Int(sizeof(float)) <= 256 << 10;  // all panels stay near: finish pixels one after the other
+    for (Int outermost = light ? last - 1 : first; outermost < last; outermost++)
+      for (Int r = from; r < to;) {
+        Int count = least(to - r, tall), y0 = r * stride_y - top, y1 = y0 + (count - 1) * stride_y, i0 = 0, i1 = kernel_height;
+        if (y0 < 0 || y1 + (kernel_height - 1) * dilation_y >= height) count = 1, y1 = y0;  // taps above and below the image are left out
+        while (i0 < i1 && y0 + i0 * dilation_y < 0) i0++;
+        while (i1 > i0 && y1 + (i1 - 1) * dilation_y >= height) i1--;
+        taps.rows = i1 - i0;
+        const float* x_row = image + (y0 + i0 * dilation_y - begin) * row;
+        Tile* const* table = count == 1 ? one_row.of : count == 2 ? two_rows.of : count == 3 ? three_rows.of : four_rows.of;
+        for (Int part = 0, col = 0; part < parts; part++) {
+          const Int q = (out_width - col + parts - part - 1) / (parts - part);
+          for (Int block = light ? first : outermost; block <= outermost; block++)
+            table[q](x_row + col * stride_x * inputs, stride_y * row, stride_x * inputs, taps, panels + block * panel() + i0 * w_row, w_row,
+                     results + (r * out_width + col) * outputs + block * LANE, out_width * outputs, outputs, lanes(block), false);
+          col += q;
+        }
+        r += count;
+      }
+  }
+
+  // One part of one image, all outputs.
+  void band(Int n) const {
+    const Int image = n / bands, from = n % bands * rows, to = least(from + rows, out_height);
+    const float* in = x + image * height * width * inputs;
+    Int begin = 0;
+    if (padded != width) {
+      begin = most(from * stride_y - top, 0);
+      const Int end = most(begin, least((to - 1) * stride_y - top + (kernel_height - 1) * dilation_y + 1, height));
+      float* copied = of_piece.take((end - begin) * padded * inputs);
+      copy(in, begin, end, copied);
+      in = copied;
+    }
+    compute(in, begin, from, to, y + image * out_height * out_width * outputs, 0, blocks);
+  }
+
+  void run(const XLA_FFI_CallFrame* frame) {
+    const Int reach = (out_width - 1) * stride_x + (kernel_width - 1) * dilation_x + 1;
+    padded = left || reach > width ? most(reach, left + width) : width;
+    blocks = ceil_div(outputs, LANE);
+    const bool heavy = blocks >= 4 && blocks * panel() * Int(sizeof(float)) > 1 << 20;  // weights too large to be read for each part of an image
+    const Int image = height * padded * inputs;
+    panels = of_call.take(blocks * panel() + (heavy && padded != width ? batch * image : 0));
+    parallel(frame, blocks, [this](Int i) { pack(i); });
+    if (heavy) {
+      const float* in = x;
+      if (padded != width) {
+        float* copied = panels + blocks * panel();
+        parallel(frame, batch, [=, this](Int i) { copy(x + i * height * width * inputs, 0, height, copied + i * image); });
+        in = copied;
+      }
+      parallel(frame, blocks, [=, this](Int block) {
+        for (Int i = 0; i < batch; i++) compute(in + i * image, 0, 0, out_height, y + i * out_height * out_width * outputs, block, block + 1);
+      });
+    } else {
+      bands = most(1, out_height / most(4, (64 << 10) / (padded * inputs * stride_y * Int(sizeof(float)))));
+      rows = ceil_div(out_height, bands);
+      bands = ceil_div(out_height, rows);
+      parallel(frame, batch * bands, [this](Int i) { band(i); });
+    }
+  }
+};
+
+// Product ---------------------------------------------------------------------------------------------------------------------------------
+
+// y (rows, outputs) = x (rows, inputs) times w (inputs, outputs), or turned: w (outputs, inputs).
+struct Product {
+  Int rows, inputs, outputs, turned;
+  const float *x, *w;
+  float *y, *panels;
+  Int blocks, chunk, group;  // groups of LANE outputs; rows, and blocks, of a piece
+
+  static constexpr Int DEPTH = 320;  // of the sum, at a time: a panel of it stays in the first cache, the rows of a piece in the second
+
+  Int lanes(Int block) const { return least(outputs - block * LANE, LANE); }
+
+  void pack(Int block) const {
+    float* to = panels + block * inputs * LANE;
+    if (turned)
+      transpose(w + block * LANE * inputs, inputs, inputs, lanes(block), to);
+    else
+      gather(w + block * LANE, outputs, inputs, lanes(block), to);
+  }
+
+  void piece(Int n) const {
+    const Int groups = ceil_div(blocks, group), from = n / groups * chunk, to = least(from + chunk, rows);
+    const Int first = n % groups * group, last = least(first + group, blocks);
+    const Int parts = ceil_div(to - from, TILE), steps = ceil_div(inputs, DEPTH), depth = ceil_div(inputs, steps);
+    const bool light = inputs * group * LANE * Int(sizeof(float)) <= 128 << 10;
+    for (Int k = 0; k < inputs; k += depth) {
+      const Taps taps = {1, 1, least(depth, inputs - k), 0, 0};
+      for (Int outermost = light ? last - 1 : first; outermost < last; outermost++)
+        for (Int part = 0, row = from; part < parts; part++) {
+          const Int q = (to - row + parts - part - 1) / (parts - part);
+          for (Int block = light ? first : outermost; block <= outermost; block++)
+            one_row.of[q](x + row * inputs + k, 0, inputs, taps, panels + (block * inputs + k) * LANE, 0, y + row * outputs + block * LANE, 0,
+                          outputs, lanes(block), k > 0);
+          row += q;
+        }
+    }
+  }
+
+  void run(const XLA_FFI_CallFrame* frame) {
+    blocks = ceil_div(outputs, LANE);
+    panels = of_call.take(blocks * inputs * LANE);
+    parallel(frame, blocks, [this](Int i) { pack(i); });
+    const Int pieces = 4 * threads_of(frame), tiles = ceil_div(rows, TILE);
+    chunk = ceil_div(tiles, ceil_div(tiles, 14)) * TILE;
+    const Int chunks = ceil_div(rows, chunk);
+    group = ceil_div(blocks, least(blocks, ceil_div(pieces, chunks)));
+    parallel(frame, chunks * ceil_div(blocks, group), [this](Int i) { piece(i); });
+  }
+};
+
+// Gradient of the kernel ------------------------------------------------------------------------------------------------------------------
+
+// w[i, j, c, o] = the sum over pixels of x at tap (i, j), channel c, times g, channel o.
+struct KernelGradient : Geometry {
+  const float *x, *g;
+  float *w, *sums;
+  bool flat;                                                   // rows of taps are neighbours in memory, and none is padded
+  Int width_of_tap, taps, strips, units, groups, group, blocks, range;  // a unit: strip of channels of a tap (or row of taps)
+  Int image_step, row_step, col_step, rows, cols, parts, segments, segment;  // pixels come in parts, of one image or of several whole ones, parts in segments
+
+  static constexpr Int PIXELS = 128;  // of a part: its packed gradients, and x of a strip, stay in the first cache
+
+  // What one unit gets from the pixels [r0, r1) by [q0, q1) of some images, their gradients packed.
+  void add(Int unit, Int image, Int images, Int r0, Int r1, Int q0, Int q1, const float* packed, float* out, Int block, bool first) const {
+    const Int i = unit / (taps * strips), j = unit / strips % taps, s = unit % strips;
+    const Int c = s * width_of_tap / strips, count = (s + 1) * width_of_tap / strips - c;
+    Int row = r0, below = r1, col = q0, right = q1;  // those whose tap lies on the image
+    while (row < below && row * stride_y - top + i * dilation_y < 0) row++;
+    while (below > row && (below - 1) * stride_y - top + i * dilation_y >= height) below--;
+    if (!flat) {
+      while (col < right && col * stride_x - left + j * dilation_x < 0) col++;
+      while (right > col && (right - 1) * stride_x - left + j * dilation_x >= width) right--;
+    }
+    const Int y = row * stride_y - top + i * dilation_y, z = col * stride_x - left + j * dilation_x, g_row = (q1 - q0) * LANE;
+    const Pixels pixels = {images, below - row, right - col, height * width * inputs, stride_y * width * inputs, stride_x * inputs,
+                           (r1 - r0) * g_row, g_row};
+    outers.of[count](x + ((image * height + y) * width + z) * inputs + c, packed + (row - r0) * g_row + (col - q0) * LANE, pixels,
+                     out + ((i * kernel_width + j) * inputs + c) * outputs + block * LANE, outputs, least(outputs - block * LANE, LANE), first);
+  }
+
+  void piece(Int n) const {
+    const Int ranges = ceil_div(blocks, range), which = n / (ranges * groups);
+    const Int first = n / groups % ranges * range, last = least(first + range, blocks), begin = n % groups * group, end = least(begin + group, units);
+    float* out = segments > 1 ? sums + which * kernel_height * kernel_width * inputs * outputs : w;
+    const Int size = image_step * row_step * col_step * LANE;
+    float* packed = of_piece.take(range * size);
+    const Int from = which * segment, to = least(from + segment, parts);
+    for (Int part = from; part < to; part++) {
+      const Int image = part / (rows * cols) * image_step, images = least(image_step, batch - image);
+      const Int r0 = part / cols % rows * row_step, r1 = least(r0 + row_step, out_height);
+      const Int q0 = part % cols * col_step, q1 = least(q0 + col_step, out_width);
+      for (Int block = first; block < last; block++) {
+        float* place = packed + (block - first) * size;
+        for (Int b = image; b < image + images; b++)
+          for (Int r = r0; r < r1; r++, place += (q1 - q0) * LANE)
+            gather(g + ((b * out_height + r) * out_width + q0) * outputs + block * LANE, outputs, q1 - q0, least(outputs - block * LANE, LANE), place);
+      }
+      for (Int unit = begin; unit < end; unit++)
+        for (Int block = first; block < last; block++)
+          add(unit, image, images, r0, r1, q0, q1, packed + (block - first) * size, out, block, part == from);
+    }
+  }
+
+  void run(const XLA_FFI_CallFrame* frame) {
+    if (kernel_height == 1 && kernel_width == 1 && stride_y == 1 && stride_x == 1 && !top && !left && out_height == height && out_width == width)
+      width = out_width = batch * height * width, batch = height = out_height = 1;  // a product
+    flat = dilation_x == 1 && left == 0 && (out_width - 1) * stride_x + kernel_width <= width;
+    width_of_tap = flat ? kernel_width * inputs : inputs;
+    taps = flat ? 1 : kernel_width;
+    strips = ceil_div(width_of_tap, STRIP);
+    units = kernel_height * taps * strips;
+    blocks = ceil_div(outputs, LANE);
+    col_step = out_width <= 2 * PIXELS ? out_width : ceil_div(out_width, ceil_div(out_width, PIXELS));
+    row_step = least(out_height, most(1, PIXELS / col_step));
+    image_step = row_step == out_height && col_step == out_width ? least(batch, most(1, PIXELS / (out_height * out_width))) : 1;
+    rows = ceil_div(out_height, row_step), cols = ceil_div(out_width, col_step), parts = ceil_div(batch, image_step) * rows * cols;
+    const Int size = kernel_height * kernel_width * inputs * outputs;
+    const bool small = size <= 64 << 10 && parts >= 64;  // then each piece takes pixels of its own: x and g are read once, all of their columns
+    segments = small ? 16 : least(parts, blocks * units >= 32 ? 1 : ceil_div(32, blocks * units));
+    segment = ceil_div(parts, segments);
+    segments = ceil_div(parts, segment);
+    range = small ? blocks : 1;
+    groups = small ? 1 : least(units, ceil_div(4 * threads_of(frame), ceil_div(blocks, range) * segments));
+    group = ceil_div(units, groups);
+    groups = ceil_div(units, group);
+    if (segments > 1) sums = of_call.take(segments * size);
+    parallel(frame, segments * ceil_div(blocks, range) * groups, [this](Int i) { piece(i); });
+    if (segments > 1) {
+      memcpy(w, sums, size * sizeof(float));
+      for (Int s = 1; s < segments; s++)
+        for (Int i = 0; i < size; i++) w[i] += sums[s * size + i];
+    }
+  }
+};
+
+// Sums along rows -------------------------------------------------------------------------------------------------------------------------
+
+// Of x (rows, channels): pieces of rows, each with `values` sums per channel, which are joined in their order.
+struct Rows {
+  static constexpr Int PIECES = 32;
+  Int rows, channels, piece, pieces;
+
+  Rows(Int rows, Int channels) : rows(rows), channels(channels) {
+    piece = most(16, ceil_div(rows, PIECES));
+    pieces = ceil_div(rows, piece);
+  }
+  Int end(Int n) const { return least(rows, (n + 1) * piece); }
+};
+
+// Mean and mean of squared distances from it, in one pass: each block's own while it is near, joined by Chan, Golub and LeVeque (1983).
+struct Moments : Rows {
+  const float* x;
+  float *result, *parts;  // (2, channels); of each piece: means, sums of squares, and two rows for a block
+
+  void join(float* mean, float* squares, const float* means, const float* more, Int count, Int further) const {
+    const float share = float(further) / float(count + further), weight = float(count) * share;
+    for (Int c = 0; c < channels; c++) {
+      const float distance = means[c] - mean[c];
+      mean[c] += distance * share;
+      squares[c] += more[c] + distance * distance * weight;
+    }
+  }
+
+  void sum(Int n) const {
+    float *mean = parts + n * 4 * channels, *squares = mean + channels, *means = squares + channels, *more = means + channels;
+    const Int block = least(128, most(4, (16 << 10) / channels));
+    memset(mean, 0, 2 * channels * sizeof(float));
+    for (Int from = n * piece; from < end(n); from += block) {
+      const Int to = least(end(n), from + block);
+      const float factor = 1.0f / float(to - from);
+      memset(means, 0, 2 * channels * sizeof(float));
+      for (Int r = from; r < to; r++)
+        for (Int c = 0; c < channels; c++) means[c] += x[r * channels + c];
+      for (Int c = 0; c < channels; c++) means[c] *= factor;
+      for (Int r = from; r < to; r++)
+        for (Int c = 0; c < channels; c++) {
+          const float distance = x[r * channels + c] - means[c];
+          more[c] += distance * distance;
+        }
+      join(mean, squares, means, more, from - n * piece, to - from);
+    }
+  }
+
+  void run(const XLA_FFI_CallFrame* frame) {
+    parts = of_call.take(pieces * 4 * channels);
+    parallel(frame, pieces, [this](Int n) { sum(n); });
+    for (Int n = 1; n < pieces; n++) join(parts, parts + channels, parts + n * 4 * channels, parts + (n * 4 + 1) * channels, n * piece, end(n) - n * piece);
+    for (Int c = 0; c < channels; c++) {
+      result[c] = parts[c];
+      result[channels + c] = parts[channels + c] / float(rows);
+    }
+  }
+};
+
+// The sums of g, and of g (x - mean).
+struct Slopes : Rows {
+  const float *x, *g, *mean;
+  float *result, *parts;  // (2, channels); of each piece, too
+
+  void sum(Int n) const {
+    float *total = parts + n * 2 * channels, *product = total + channels;
+    memset(total, 0, 2 * channels * sizeof(float));
+    for (Int r = n * piece; r < end(n); r++)
+      for (Int c = 0; c < channels; c++) {
+        const float slope = g[r * channels + c];
+        total[c] += slope;
+        product[c] += slope * (x[r * channels + c] - mean[c]);
+      }
+  }
+
+  void run(const XLA_FFI_CallFrame* frame) {
+    parts = of_call.take(pieces * 2 * channels);
+    parallel(frame, pieces, [this](Int n) { sum(n); });
+    memcpy(result, parts, 2 * channels * sizeof(float));
+    for (Int n = 1; n < pieces; n++)
+      for (Int c = 0; c < 2 * channels; c++) result[c] += parts[n * 2 * channels + c];
+  }
+};
+
+// What XLA calls --------------------------------------------------------------------------------------------------------------------------
+
+// XLA asks each function once for the version it was made for.
+static bool asked(XLA_FFI_CallFrame* frame) {
+  for (XLA_FFI_Extension_Base* extension = frame->extension_start; extension; extension = extension->next)
+    if (extension->type == XLA_FFI_Extension_Metadata) {
+      XLA_FFI_Metadata* metadata = reinterpret_cast<XLA_FFI_Metadata_Extension*>(extension)->metadata;
+      metadata->api_version.major_version = XLA_FFI_API_MAJOR;
+      metadata->api_version.minor_version = XLA_FFI_API_MINOR;
+      metadata->traits = 0;
+      return true;
+    }
+  return false;
+}
+
+static const Int* numbers(const XLA_FFI_CallFrame* frame) { return static_cast<Int*>(static_cast<XLA_FFI_Array*>(frame->attrs.attrs[0])->data); }
+static const float* argument(const XLA_FFI_CallFrame* frame, int i) {
+  return static_cast<float*>(static_cast<XLA_FFI_Buffer*>(frame->args.args[i])->data);
+}
+static float* result(const XLA_FFI_CallFrame* frame) { return static_cast<float*>(static_cast<XLA_FFI_Buffer*>(frame->rets.rets[0])->data); }
+
+#define EXPORTED __attribute__((visibility("default")))
+extern "C" {
+
+EXPORTED XLA_FFI_Error* convolution(XLA_FFI_CallFrame* frame) {
+  if (asked(frame)) return nullptr;
+  Convolution work = {};
+  memcpy(static_cast<Geometry*>(&work), numbers(frame), sizeof(Geometry));
+  work.x = argument(frame, 0), work.kernel = argument(frame, 1), work.y = result(frame);
+  work.run(frame);
+  return nullptr;
+}
+
+EXPORTED XLA_FFI_Error* kernel_gradient(XLA_FFI_CallFrame* frame) {
+  if (asked(frame)) return nullptr;
+  KernelGradient work = {};
+  memcpy(static_cast<Geometry*>(&work), numbers(frame), sizeof(Geometry));
+  work.x = argument(frame, 0), work.g = argument(frame, 1), work.w = result(frame);
+  work.run(frame);
+  return nullptr;
+}
+
+EXPORTED XLA_FFI_Error* product(XLA_FFI_CallFrame* frame) {
+  if (asked(frame)) return nullptr;
+  const Int* n = numbers(frame);
+  Product work = {n[0], n[1], n[2], n[3], argument(frame, 0), argument(frame, 1), result(frame)};
+  work.run(frame);
+  return nullptr;
+}
+// A gradient of a kernel of size 1, over one long row.
+EXPORTED XLA_FFI_Error* outer_product(XLA_FFI_CallFrame* frame) { return kernel_gradient(frame); }
+
+EXPORTED XLA_FFI_Error* moments(XLA_FFI_CallFrame* frame) {
+  if (asked(frame)) return nullptr;
+  const Int* n = numbers(frame);
+  Moments work = {{n[0], n[1]}, argument(frame, 0), result(frame), nullptr};
+  work.run(frame);
+  return nullptr;
+}
+
+EXPORTED XLA_FFI_Error* slopes(XLA_FFI_CallFrame* frame) {
+  if (asked(frame)) return nullptr;
+  const Int* n = numbers(frame);
+  Slopes work = {{n[0], n[1]}, argument(frame, 0), argument(frame, 1), argument(frame, 2), result(frame), nullptr};
+  work.run(frame);
+  return nullptr;
+}
+}

@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernels for CPUs as operations of JAX: convolutions, products and their gradients in float32 (`_jax_kernels.cc`).
+
+Each operation is a primitive of JAX with a composed form, the same in terms of lax. On CPUs it lowers to a call of the kernel, elsewhere to
+the composed form, which vmap maps, too. Convolutions are differentiated by who calls them; products are bilinear, and each other's gradients.
+Which of two forms a program gets depends on shapes alone, and on whether there are kernels. Start at product and available.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array, lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from nyala.engines import _jax_sharding as sharding
+from nyala.engines._cpu_kernels import Build
+
+Shape = tuple[int, ...]
+
+LEAST = 1 << 20  # multiplications of a product or convolution from which on a call pays for itself
+LEAST_DIFFERENTIATED = 1 << 18  # of a product whose gradients are taken: those are what XLA is slow at
+LEAST_SUMMED = 1 << 16  # elements of which sums are taken
+ROWS = 16  # rows of a product, at least
+MANY_ROWS = 1024
+LANES = 32  # outputs that are computed at a time, at most: half of them may be idle
+TOLERANCE = 1e-4  # of the first results of a new library, to the largest
+
+
+class _Kernels:
+    """The library, if this machine has one; made when an engine starts, needed when a program is traced."""
+
+    def __init__(self) -> None:
+        self.build: Build | None = None
+        self.usable: bool | None = None  # None: nobody has asked
+
+    def start(self) -> None:
+        if self.build is None:
+            self.build = Build()
+
+    def ready(self) -> bool:
+        if self.usable is None:
+            self.start()
+            self.usable = self._load()
+        return self.usable
+
+    def _load(self) -> bool:
+        build = self.build
+        library = build.library() if build else None
+        if build is None or library is None:
+            return False
+        try:
+            for name in COMPOSED:
+                jax.ffi.register_ffi_target(_target(name), jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
+            if build.fresh:
+                self.usable = True
+                with jax.ensure_compile_time_eval():
+                    problem = _first_results()
+                if problem:
+                    build.refuse(problem)
+        except Exception as error:  # XLA refuses what was made for another version of it
+            build.refuse(f"{type(error).__name__}: {error}")
+        return not build.problem
+
+
+_kernels = _Kernels()
+
+
+def start() -> None:
+    """Let a thread make the kernels, if they are not made yet."""
+    if jax.default_backend() == "cpu":
+        _kernels.start()
+
+
+def available() -> bool:
+    """Whether programs traced now may call kernels."""
+    return jax.default_backend() == "cpu" and not sharding.divides() and _kernels.ready()
+
+
+def problem() -> str:
+    """Why there are no kernels on this CPU; "" if there are."""
+    start()
+    return "" if _kernels.build is None or _kernels.ready() else _kernels.build.problem
+
+
+def pays(rows: int, inputs: int, outputs: int, *arrays: Any) -> bool:
+    """Whether to call a kernel for a sum of `inputs` products, for each of rows times outputs, of these arrays."""
+    if rows < ROWS or rows * inputs * outputs < LEAST or 2 * outputs <= LANES:
+        return False
+    return all(array.dtype == np.float32 for array in arrays) and available()
+
+
+def _product_pays(x: Any, w: Any, outputs: int) -> bool:
+    """XLA is as quick at products of many rows, and joins them to what comes before and after."""
+    return x.shape[0] < MANY_ROWS and pays(*x.shape, outputs, x, w)
+
+
+def _target(name: str) -> str:
+    """The name under which XLA knows a kernel; a program from the compile cache asks for the very library it was made with."""
+    return f"nyala.{name}.{_kernels.build.key if _kernels.build else ''}"
+
+
+# Composed forms ---------------------------------------------------------------------------------------------------------------------------
+
+
+def _composed_product(x: Array, w: Array, *, turned: bool) -> Array:
+    return lax.dot_general(x, w, (((1,), (1 if turned else 0,)), ((), ())))
+
+
+def _composed_outer(x: Array, g: Array) -> Array:
+    return lax.dot_general(x, g, (((0,), (0,)), ((), ())))
+
+
+def _composed_moments(x: Array) -> Array:
+    mean = jax.numpy.sum(x, 0) / x.shape[0]
+    centered = x - mean
+    return jax.numpy.stack([mean, jax.numpy.sum(centered * centered, 0) / x.shape[0]])
+
+
+def _composed_slopes(x: Array, g: Array, mean: Array) -> Array:
+    return jax.numpy.stack([jax.numpy.sum(g, 0), jax.numpy.sum(g * (x - mean), 0)])
+
+
+def _composed_convolution(x: Array, kernel: Array, *, strides: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape, turned: bool) -> Array:
+    n = x.ndim - 2
+    if turned:
+        kernel = lax.rev(kernel, range(n)).swapaxes(-1, -2)
+    image, weights = (0, n + 1, *range(1, n + 1)), (n + 1, n, *range(n))
+    return lax.conv_general_dilated(x, kernel, strides, padding, rhs_dilation=dilation,
+                                    dimension_numbers=lax.ConvDimensionNumbers(image, weights, image))  # fmt: skip
+
+
+def _composed_kernel_gradient(x: Array, g: Array, *, spatial: Shape, strides: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape) -> Array:
+    kernel = jax.ShapeDtypeStruct((*spatial, x.shape[-1], g.shape[-1]), x.dtype)
+    plain = functools.partial(_composed_convolution, x, strides=strides, padding=padding, dilation=dilation, turned=False)
+    return jax.linear_transpose(plain, kernel)(g)[0]
+
+
+COMPOSED: dict[str, Callable[..., Array]] = {
+    "product": _composed_product,
+    "outer_product": _composed_outer,
+    "convolution": _composed_convolution,
+    "kernel_gradient": _composed_kernel_gradient,
+    "moments": _composed_moments,
+    "slopes": _composed_slopes,
+}
+
+
+# What kernels are told, in the order of Geometry in _jax_kernels.cc -----------------------------------------------------------------------
+
+
+def _two(values: tuple, neutral: Any) -> tuple:
+    """Settings of two spatial axes; one is a row."""
+    return values if len(values) == 2 else (neutral, *values)
+
+
+def _geometry(
+    x: Any, spatial: Shape, outputs: int, counts: Shape, strides: Shape, padding: tuple, dilation: Shape, turned: bool = False
+) -> list[int]:
+    before = [pair[0] for pair in padding]
+    return [x.shape[0], *_two(x.shape[1:-1], 1), x.shape[-1], *_two(spatial, 1), outputs, *_two(counts, 1), *_two(strides, 1), *_two(dilation, 1),
+            *_two(tuple(before), 0), turned]  # fmt: skip
+
+
+def _numbers(name: str, arrays: Any, result: Any, params: dict[str, Any]) -> list[int]:
+    if name in ("moments", "slopes"):
+        return list(arrays[0].shape)
+    first, second = arrays
+    if name == "product":
+        return [*first.shape, result.shape[1], params["turned"]]
+    if name == "outer_product":
+        rows, inputs = first.shape
+        return [1, 1, rows, inputs, 1, 1, second.shape[1], 1, rows, 1, 1, 1, 1, 0, 0, 0]
+    if name == "convolution":
+        outputs, counts, spatial = result.shape[-1], result.shape[1:-1], second.shape[:-2]
+    else:
+        outputs, counts, spatial = result.shape[-1], second.shape[1:-1], params["spatial"]
+    return _geometry(first, spatial, outputs, counts, params["strides"], params["padding"], params["dilation"], params.get("turned", False))
+
+
+def _abstract(composed: Callable[..., Array]) -> Callable[..., Any]:
+    def shape(*arrays: Any, **params: Any) -> Any:
+        found = jax.eval_shape(functools.partial(composed, **params), *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays))
+        return jax.core.ShapedArray(found.shape, found.dtype)
+
+    return shape
+
+
+def _mapped(composed: Callable[..., Array]) -> Callable[..., tuple[Array, int]]:
+    def mapped(arrays: Any, axes: Any, **params: Any) -> tuple[Array, int]:
+        return jax.vmap(functools.partial(composed, **params), axes)(*arrays), 0
+
+    return mapped
+
+
+# Primitives -------------------------------------------------------------------------------------------------------------------------------
+
+
+def _primitive(name: str) -> Primitive:
+    composed = COMPOSED[name]
+    primitive = Primitive(f"nyala_{name}")
+
+    @functools.cache
+    def compiled(**params: Any) -> Callable:
+        return jax.jit(functools.partial(primitive.bind, **params))
+
+    primitive.def_impl(lambda *arrays, **params: compiled(**params)(*arrays))
+
+    primitive.def_abstract_eval(_abstract(composed))
+    batching.primitive_batchers[primitive] = _mapped(composed)  # pyright: ignore[reportArgumentType]  # as its own rules
+
+    def lower(ctx: Any, *arrays: Any, **params: Any) -> Any:
+        numbers = _numbers(name, ctx.avals_in, *ctx.avals_out, params)
+        return jax.ffi.ffi_lowering(_target(name))(ctx, *arrays, numbers=np.array(numbers, np.int64))
+
+    mlir.register_lowering(primitive, mlir.lower_fun(composed, multiple_results=False))
+    mlir.register_lowering(primitive, lower, platform="cpu")
+    return primitive
+
+
+_product, _outer, _convolution, _kernel_gradient, _moments, _slopes = map(_primitive, COMPOSED)
+
+
+def _composed_primitive(name: str, composed: Callable[..., Array]) -> Primitive:
+    """A primitive that is the composed form everywhere, for the sake of its derivatives."""
+    primitive = Primitive(f"nyala_{name}")
+    primitive.def_impl(lambda *arrays, **params: composed(*arrays, **params))
+    primitive.def_abstract_eval(_abstract(composed))
+    batching.primitive_batchers[primitive] = _mapped(composed)  # pyright: ignore[reportArgumentType]  # as its own rules
+    mlir.register_lowering(primitive, mlir.lower_fun(composed, multiple_results=False))
+    return primitive
+
+
+# Undifferentiated, XLA joins a product to what follows. `_linear` is what a product becomes once it is differentiated, `_plain` what it is before.
+_plain = _composed_primitive("plain_product", lambda x, w: _composed_product(x, w, turned=False))
+_linear = _composed_primitive("linear_product", _composed_product)
+
+
+def _multiply(x: Array, w: Array, turned: bool) -> Array:
+    """x (m, k) times w (k, n), or turned (n, k): by the kernel where that pays."""
+    outputs = w.shape[0 if turned else 1]
+    return (_product if _product_pays(x, w, outputs) else _linear).bind(x, w, turned=turned)
+
+
+def _transposed(x: Array, g: Array) -> Array:
+    """x (m, k), turned, times g (m, n): (k, n). Results with few columns are computed turned."""
+    inputs, outputs = x.shape[1], g.shape[1]
+    if 2 * outputs > LANES:
+        return _outer.bind(x, g)
+    if 2 * inputs > LANES:
+        return _outer.bind(g, x).T
+    return _composed_outer(x, g)
+
+
+for primitive in (_product, _linear):
+    ad.defbilinear(
+        primitive,
+        lambda u, x, w, turned: _multiply(u, w, not turned),
+        lambda u, x, w, turned: _transposed(u, x) if turned else _transposed(x, u),
+    )
+ad.defbilinear(_outer, lambda u, x, g: _multiply(g, u, True), lambda u, x, g: _multiply(x, u, False))
+
+
+def _differentiated(primals: Any, tangents: Any) -> tuple[Array, Any]:
+    x, w = primals
+    rule = _product if _product_pays(x, w, w.shape[1]) else _linear
+    return ad.primitive_jvps[rule](primals, tangents, turned=False)
+
+
+ad.primitive_jvps[_plain] = _differentiated
+
+
+def product(x: Array, w: Array) -> Array:
+    """x times w as matmul has it; differentiated, by kernels where that pays."""
+    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[0] or not x.dtype == w.dtype == np.float32:
+        return jax.numpy.matmul(x, w)
+    (rows, inputs), outputs = x.shape, w.shape[1]
+    if rows < ROWS or 2 * max(inputs, outputs) <= LANES or rows * inputs * outputs < LEAST_DIFFERENTIATED or not available():
+        return jax.numpy.matmul(x, w)
+    return _plain.bind(x, w)
+
+
+def transposed_product(x: Array, g: Array) -> Array:
+    """x (m, k), turned, times g (m, n): (k, n)."""
+    (rows, inputs), outputs = x.shape, g.shape[1]
+    return _transposed(x, g) if pays(rows, min(inputs, outputs), max(inputs, outputs), x, g) else jax.numpy.matmul(x.T, g)
+
+
+def product_with_turned(x: Array, w: Array) -> Array:
+    """x (m, k) times w (n, k), turned: (m, n)."""
+    return _product.bind(x, w, turned=True) if _product_pays(x, w, w.shape[0]) else jax.numpy.matmul(x, w.T)
+
+
+def convolution_pays(x: Array, kernel: Array, counts: Shape, padding: tuple[tuple[int, int], ...], outputs: int) -> bool:
+    """Whether to call a kernel for a convolution, or for the gradient of its kernel."""
+    if x.ndim not in (3, 4) or min((*x.shape, *kernel.shape, *counts), default=0) < 1 or any(side < 0 for pair in padding for side in pair):
+        return False
+    size = math.prod(kernel.shape)
+    return pays(x.shape[0] * math.prod(counts), size // outputs, outputs, x, kernel)
+
+
+def convolution(x: Array, kernel: Array, strides: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape, turned: bool) -> Array:
+    """x (b, *s, c) with kernel (*k, c, o): (b, *counts, o). Turned: with kernel (*k, o, c), turned round."""
+    return _convolution.bind(x, kernel, strides=strides, padding=padding, dilation=dilation, turned=turned)
+
+
+def kernel_gradient(x: Array, g: Array, spatial: Shape, strides: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape) -> Array:
+    """The gradient of the kernel of a convolution of x (b, *s, c), upstream g (b, *counts, o): (*k, c, o)."""
+    return _kernel_gradient.bind(x, g, spatial=spatial, strides=strides, padding=padding, dilation=dilation)
+
+
+def moments(x: Array) -> Array | None:
+    """Mean and variance of the columns of x (n, c): (2, c), or None where that does not pay."""
+    return _moments.bind(x) if _sums_pay(x) else None
+
+
+def slopes(x: Array, g: Array, mean: Array) -> Array | None:
+    """The sums along the columns of g (n, c), and of g (x - mean): (2, c), or None where that does not pay."""
+    return _slopes.bind(x, g, mean) if _sums_pay(x) and g.dtype == mean.dtype == x.dtype else None
+
+
+def _sums_pay(x: Array) -> bool:
+    return x.size >= LEAST_SUMMED and x.dtype == np.float32 and available()
+
+
+def _first_results() -> str:
+    """What is wrong with a new library; "" if its results are those of XLA."""
+    rng = np.random.default_rng(0)
+    draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+    plain = {"strides": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
+    window = {"strides": (2, 1), "padding": ((1, 1), (2, 0)), "dilation": (1, 2)}
+    cases: list[tuple[Primitive, tuple[np.ndarray, ...], dict[str, Any]]] = [
+        (_product, (draw(37, 70), draw(70, 45)), {"turned": False}),
+        (_product, (draw(37, 70), draw(45, 70)), {"turned": True}),
+        (_outer, (draw(150, 21), draw(150, 45)), {}),
+        (_convolution, (draw(2, 9, 17, 5), draw(3, 2, 5, 45)), {**window, "turned": False}),
+        (_convolution, (draw(3, 8, 20, 33), draw(3, 3, 21, 33)), {**plain, "turned": True}),
+        (_kernel_gradient, (draw(2, 9, 17, 5), draw(2, 5, 17, 45)), {**window, "spatial": (3, 2)}),
+        (_kernel_gradient, (draw(5, 6, 6, 15), draw(5, 6, 6, 20)), {**plain, "spatial": (3, 3)}),
+        (_moments, (draw(700, 21) + 10,), {}),
+        (_slopes, (draw(700, 21), draw(700, 21), draw(21)), {}),
+    ]
+    for primitive, arrays, params in cases:
+        name = primitive.name.removeprefix("nyala_")
+        got = np.asarray(jax.jit(functools.partial(primitive.bind, **params))(*arrays))
+        expected = np.asarray(jax.jit(functools.partial(COMPOSED[name], **params))(*arrays))
+        if not np.allclose(got, expected, rtol=0, atol=TOLERANCE * float(np.abs(expected).max())):
+            return f"the kernel {name} computes something else than XLA"
+    return ""
