@@ -34,6 +34,7 @@ from measure import HERE, child, in_turn, machine, seconds, table
 
 import nyala
 from nyala import layers
+from nyala.engines import _jax_kernels as kernels
 from nyala.engines import _jax_windows as windows
 from nyala.engines import jax as jax_engine
 from nyala.engines._jax_fast import FAST
@@ -105,6 +106,29 @@ def steps(model: Any, x: np.ndarray, y: np.ndarray, batch: int, patch: Patch, **
 def pair_of_steps(make: Callable[[bool], tuple[Any, np.ndarray, np.ndarray, int]], patch: Patch) -> Callable[[bool], tuple[Measured, Measured]]:
     """Training steps of a model and its data; make: (whether quick) -> (model, x, y, batch)."""
     return lambda quick: (steps(*make(quick), patch), steps(*make(quick), contextlib.nullcontext))
+
+
+NO_KERNELS = replaced(kernels, "available", lambda: False)
+
+
+def both(*patches: Patch) -> Patch:
+    """One patch of several."""
+
+    @contextlib.contextmanager
+    def patch() -> Any:
+        with contextlib.ExitStack() as stack:
+            for each in patches:
+                stack.enter_context(each())
+            yield
+
+    return patch
+
+
+def pair_without_kernels(
+    make: Callable[[bool], tuple[Any, np.ndarray, np.ndarray, int]], patch: Patch
+) -> Callable[[bool], tuple[Measured, Measured]]:
+    """Training steps on a machine without a compiler, where no kernel takes over what this lowering is for."""
+    return lambda quick: (steps(*make(quick), both(NO_KERNELS, patch)), steps(*make(quick), NO_KERNELS))
 
 
 def workload(name: str, batches: int) -> Callable[[bool], tuple[Any, np.ndarray, np.ndarray, int]]:
@@ -212,10 +236,12 @@ def compile_cache(quick: bool) -> tuple[Measured, Measured]:
 
 
 LOWERINGS = (
+    *(Lowering(f"kernels-{name}", f"{name} step: kernels of its own", pair_of_steps(workload(name, batches), NO_KERNELS))
+      for name, batches in (("mlp", 50), ("cnn", 20), ("lstm", 10), ("transformer", 10), ("autoencoder", 50), ("resnet50", 2))),
     Lowering("convolution", "cnn step: not by YNNPACK",
-             pair_of_steps(workload("cnn", 20), replaced(jax_engine, "_compiler_options", lambda: None))),
+             pair_without_kernels(workload("cnn", 20), replaced(jax_engine, "_compiler_options", lambda: None))),
     Lowering("kernel-gradient", "cnn step: kernel gradient as a correlation",
-             pair_of_steps(workload("cnn", 20), replaced(windows, "_kernel_gradient_as_correlation", xla_kernel_gradient))),
+             pair_without_kernels(workload("cnn", 20), replaced(windows, "_kernel_gradient_as_correlation", xla_kernel_gradient))),
     Lowering("pointwise", "step of 1x1 convolutions: as products",
              pair_of_steps(images(pointwise, 28, 64), replaced(windows, "_correlate", windows._plain))),
     Lowering("depthwise", "step of a 3x3 depthwise convolution: as slices",
@@ -228,7 +254,7 @@ LOWERINGS = (
     Lowering("lstm", "lstm step: gradient of its own", pair_of_steps(workload("lstm", 10), without_shortcut("lstm_sequence"))),
     Lowering("gru", "gru step: gradient of its own", pair_of_steps(gru, without_shortcut("gru_sequence"))),
     Lowering("rows", "transformer step: products of rows",
-             pair_of_steps(workload("transformer", 10), replaced(jax_engine.JaxEngine, "matmul", lambda _, x, y: jnp.matmul(x, y)))),
+             pair_without_kernels(workload("transformer", 10), replaced(jax_engine.JaxEngine, "matmul", lambda _, x, y: jnp.matmul(x, y)))),
     Lowering("memory", "transformer step: large blocks kept", memory_settings),
     Lowering("look-up", "mlp predict of one row: direct look-up", one_row),
     Lowering("dispatch", "tiny step: many in a dispatch", dispatches),

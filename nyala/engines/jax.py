@@ -535,8 +535,9 @@ def _check_range(host: np.ndarray, target: np.dtype) -> None:
 # Tracing -------------------------------------------------------------------------------------------------------------------------------------------
 
 
+_trace_state: Callable[[], Any] = getattr(jax.extend.core, "get_opaque_trace_state", None) or jax.core.get_opaque_trace_state  # before 0.10
 with jax.core.eval_context():
-    _NO_TRACE = jax.extend.core.get_opaque_trace_state()
+    _NO_TRACE = _trace_state()
 
 
 def _is_readable(x: Tensor) -> bool:
@@ -546,7 +547,7 @@ def _is_readable(x: Tensor) -> bool:
 
 def _outside_traces() -> bool:
     """Whether nothing traces here: neither compile, nor gradients, nor vmap."""
-    return jax.extend.core.get_opaque_trace_state() == _NO_TRACE
+    return _trace_state() == _NO_TRACE
 
 
 def _with_gradient(function: Callable, tensors: tuple[Tensor, ...]) -> Tree:
@@ -626,6 +627,8 @@ def _compiler_options() -> dict[str, str] | None:
     options = {"xla_cpu_experimental_ynn_fusion_type": ",".join(f"LIBRARY_FUSION_TYPE_{kind}" for kind in kept)}
     if _has_wide_vectors():
         options["xla_cpu_prefer_vector_width"] = "512"
+    if jax.__version_info__ < (0, 10):  # 0.9 lets YNNPACK compute what it cannot
+        return None
     if jax.__version_info__[:2] != (0, 10):  # not tried: ask
         try:
             jax.jit(lambda: np.int32(0), compiler_options=options).lower().compile()

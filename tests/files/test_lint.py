@@ -25,6 +25,7 @@ ALLOWED = {
     "legacy/places.py": "the tables in it",
     "metrics/serialization.py": "its own package",
     "engines/__init__.py": "engines by the name the user sets",
+    "engines/_cpu_kernels.py": "code that was compiled here, and why it was refused, in the folder of caches",
     "engines/_interop.py": "parts of engines",
     "engines/_pytensor_program.py": "functions of NumPy and SciPy that operations of PyTensor name",
     "utils/extras.py": "extras by names that are written in the package",
