@@ -533,7 +533,7 @@ struct KernelGradient : Geometry {
 
 // Sums along rows -------------------------------------------------------------------------------------------------------------------------
 
-// Of x (rows, channels): pieces of rows, each with `values` sums per channel, which are joined in their order.
+// Of x (rows, channels): pieces of rows, each with sums of its own, which are joined in their order.
 struct Rows {
   static constexpr Int PIECES = 32;
   Int rows, channels, piece, pieces;
