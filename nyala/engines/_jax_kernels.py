@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -39,15 +40,19 @@ class _Kernels:
     def __init__(self) -> None:
         self.build: Build | None = None
         self.usable: bool | None = None  # None: nobody has asked
+        self.lock = threading.Lock()
 
     def start(self) -> None:
-        if self.build is None:
-            self.build = Build()
+        with self.lock:
+            if self.build is None:
+                self.build = Build()
 
     def ready(self) -> bool:
         if self.usable is None:
             self.start()
-            self.usable = self._load()
+            with self.lock:
+                if self.usable is None:  # else another thread was first
+                    self.usable = self._load()
         return self.usable
 
     def _load(self) -> bool:
@@ -59,13 +64,12 @@ class _Kernels:
             for name in COMPOSED:
                 jax.ffi.register_ffi_target(_target(name), jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
             if build.fresh:
-                self.usable = True
                 with jax.ensure_compile_time_eval():
                     problem = _first_results()
                 if problem:
                     build.refuse(problem)
         except Exception as error:  # XLA refuses what was made for another version of it
-            build.refuse(f"{type(error).__name__}: {error}")
+            build.problem = f"{type(error).__name__}: {error}"
         return not build.problem
 
 

@@ -265,6 +265,27 @@ def test_calls_from_many_threads_at_once():
             assert all(map(np.array_equal, found, first))
 
 
+FIRST = """
+    import threading, numpy as np, nyala
+    nyala.ops.add(1, 1)
+    import jax, jax.numpy as jnp
+    from nyala.engines import _jax_kernels as kernels
+    x = np.ones((64, 256), "float32")
+    found, barrier = [], threading.Barrier(8)
+    def first():
+        barrier.wait()
+        found.append(float(jax.jit(jax.grad(lambda x: jnp.sum(kernels.product(x, x.T))))(x).sum()))
+    threads = [threading.Thread(target=first) for _ in range(8)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    print(len(found), set(found), kernels.available(), kernels.problem())
+"""
+
+
+def test_many_threads_ask_first(tmp_path):
+    assert run(tmp_path, FIRST) == f"8 {{{2.0 * 64 * 64 * 256}}} True"
+
+
 # Processes --------------------------------------------------------------------------------------------------------------------------------
 
 PROGRAM = """
