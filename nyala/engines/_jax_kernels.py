@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.core
 import numpy as np
 from jax import Array, lax
 from jax.extend.core import Primitive
@@ -227,8 +228,9 @@ def _primitive(name: str) -> Primitive:
     batching.primitive_batchers[primitive] = _mapped(composed)  # pyright: ignore[reportArgumentType]  # as its own rules
 
     def lower(ctx: Any, *arrays: Any, **params: Any) -> Any:
-        numbers = _numbers(name, ctx.avals_in, *ctx.avals_out, params)
-        return jax.ffi.ffi_lowering(_target(name))(ctx, *arrays, numbers=np.array(numbers, np.int64))
+        numbers = _numbers(name, ctx.avals_in, ctx.avals_out[0], params)
+        rule: Any = jax.ffi.ffi_lowering(_target(name))
+        return rule(ctx, *arrays, numbers=np.array(numbers, np.int64))
 
     mlir.register_lowering(primitive, mlir.lower_fun(composed, multiple_results=False))
     mlir.register_lowering(primitive, lower, platform="cpu")
@@ -308,8 +310,8 @@ def product_with_turned(x: Array, w: Array) -> Array:
     return _product.bind(x, w, turned=True) if _product_pays(x, w, w.shape[0]) else jax.numpy.matmul(x, w.T)
 
 
-def convolution_pays(x: Array, kernel: Array, counts: Shape, padding: tuple[tuple[int, int], ...], outputs: int) -> bool:
-    """Whether to call a kernel for a convolution, or for the gradient of its kernel."""
+def convolution_pays(x: Any, kernel: Any, counts: Shape, padding: tuple[tuple[int, int], ...], outputs: int) -> bool:
+    """Whether to call a kernel for a convolution, or for the gradient of its kernel. Of x and kernel shape and dtype are asked."""
     if x.ndim not in (3, 4) or min((*x.shape, *kernel.shape, *counts), default=0) < 1 or any(side < 0 for pair in padding for side in pair):
         return False
     size = math.prod(kernel.shape)
