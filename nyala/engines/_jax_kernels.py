@@ -78,9 +78,8 @@ _kernels = _Kernels()
 
 
 def start() -> None:
-    """Let a thread make the kernels, if they are not made yet."""
-    if jax.default_backend() == "cpu":
-        _kernels.start()
+    """Let a thread make the kernels, if they are not made yet. JAX is not asked for its devices: processes can be joined only before."""
+    _kernels.start()
 
 
 def available() -> bool:
@@ -90,8 +89,7 @@ def available() -> bool:
 
 def problem() -> str:
     """Why there are no kernels on this CPU; "" if there are."""
-    start()
-    return "" if _kernels.build is None or _kernels.ready() else _kernels.build.problem
+    return "" if jax.default_backend() != "cpu" or _kernels.ready() or _kernels.build is None else _kernels.build.problem
 
 
 def pays(rows: int, inputs: int, outputs: int, *arrays: Any) -> bool:
