@@ -74,12 +74,10 @@ def without_shortcut(name: str) -> Patch:
     return patch
 
 
-def xla_kernel_gradient(x: Any, g: Any, geometry: Any) -> Any:
+def xla_kernel_gradient(x: Any, g: Any, *, spatial: Any, strides: Any, padding: Any, dilation: Any) -> Any:
     """The gradient by the kernel as XLA differentiates a convolution."""
-    plain = lambda kernel: windows._plain(  # noqa: E731
-        x, kernel, geometry.strides, geometry.padding, (1,) * len(geometry.strides), geometry.dilation, geometry.groups
-    )
-    return jax.linear_transpose(plain, jax.ShapeDtypeStruct(geometry.kernel_shape, x.dtype))(g)[0]
+    plain = lambda kernel: kernels.xla_convolution(x, kernel, strides, padding, (1,) * len(strides), dilation)  # noqa: E731
+    return jax.linear_transpose(plain, jax.ShapeDtypeStruct((*spatial, x.shape[-1], g.shape[-1]), x.dtype))(g)[0]
 
 
 def xla_max_of_tiles(x: Any, window: tuple[int, ...]) -> Any:
@@ -243,11 +241,11 @@ LOWERINGS = (
     Lowering("convolution", "cnn step: not by YNNPACK",
              pair_without_kernels(workload("cnn", 20), replaced(jax_engine, "_compiler_options", lambda: None))),
     Lowering("kernel-gradient", "cnn step: kernel gradient as a correlation",
-             pair_without_kernels(workload("cnn", 20), replaced(windows, "_kernel_gradient_as_correlation", xla_kernel_gradient))),
+             pair_without_kernels(workload("cnn", 20), replaced(kernels, "kernel_gradient_as_correlation", xla_kernel_gradient))),
     Lowering("pointwise", "step of 1x1 convolutions: as products",
-             pair_of_steps(images(pointwise, 28, 64), replaced(windows, "_correlate", windows._plain))),
+             pair_of_steps(images(pointwise, 28, 64), replaced(windows, "_correlate", kernels.xla_convolution))),
     Lowering("depthwise", "step of a 3x3 depthwise convolution: as slices",
-             pair_of_steps(images(depthwise, 28, 64), replaced(windows, "_correlate", windows._plain))),
+             pair_of_steps(images(depthwise, 28, 64), replaced(windows, "_correlate", kernels.xla_convolution))),
     Lowering("pooling", "cnn step: max pooling with its own gradient",
              pair_of_steps(workload("cnn", 20), replaced(windows, "_max_of_tiles", xla_max_of_tiles))),
     Lowering("overlapping-pooling", "step of 3x3 pooling by 2: as slices",

@@ -46,17 +46,20 @@ class Build:
     Attributes:
         key: the part of its name that is made of all that it depends on; "" if there cannot be one.
         fresh: whether it was compiled just now, and nobody has looked at its results.
+        command: how it is compiled, but for the place of the result.
         problem: why there is none, as `nyala info` shows; "" if there is one.
     """
 
     def __init__(self) -> None:
         self.key, self.fresh, self.problem = "", False, ""
         self._folder: pathlib.Path | None = None
-        self._command: list[str] = []
+        self.command: list[str] = []
         self._thread: threading.Thread | None = None
         try:
             self._start()
-        except (OSError, RuntimeError, ImportError, ValueError) as error:  # RuntimeError: no home
+        except ValueError as error:
+            self.problem = str(error)
+        except (OSError, RuntimeError, ImportError) as error:  # RuntimeError: no home
             self.problem = f"{type(error).__name__}: {error}"
 
     def _start(self) -> None:
@@ -78,13 +81,14 @@ class Build:
         facts = [*FLAGS, native, compiler, str(status.st_size), str(status.st_mtime_ns), importlib.metadata.version("jaxlib"), _processor()]
         self.key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), *(fact.encode() for fact in facts)])).hexdigest()[:16]
         folder = _own_folder(user_cache() / "nyala" / "kernels")
-        self._command = [compiler, *FLAGS, native, f"-I{headers}", str(SOURCE)]
+        command = self.command = [compiler, *FLAGS, native, f"-I{headers}", str(SOURCE)]
         refused = folder / f"{self.key}.refused"
         if refused.is_file():
             raise ValueError(f"{refused.read_text(encoding='utf-8', errors='replace').strip()} (delete {refused} to try again)")
         self._folder = folder
         if self._found() is None:
-            self._make()
+            self._thread = threading.Thread(target=self._compile, args=(command, folder), daemon=True, name="nyala-kernels")
+            self._thread.start()
 
     def _found(self) -> pathlib.Path | None:
         """The library, whole and written by this user."""
@@ -100,10 +104,6 @@ class Build:
 
     def _name(self, content: bytes) -> str:
         return f"{self.key}-{hashlib.sha256(content).hexdigest()[:16]}.so"
-
-    def _make(self) -> None:
-        self._thread = threading.Thread(target=self._compile, args=(self._command, self._folder), daemon=True, name="nyala-kernels")
-        self._thread.start()
 
     def _compile(self, command: list[str], folder: pathlib.Path) -> None:
         """Write the library beside its place, then put it there: nobody sees half of one."""

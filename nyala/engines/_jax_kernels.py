@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -25,6 +25,7 @@ from nyala.engines import _jax_sharding as sharding
 from nyala.engines._cpu_kernels import Build
 
 Shape = tuple[int, ...]
+Padding = tuple[tuple[int, int], ...]
 
 LEAST = 1 << 20  # multiplications of a product or convolution from which on a call pays for itself
 LEAST_DIFFERENTIATED = 1 << 18  # of a product whose gradients are taken: those are what XLA is slow at
@@ -130,33 +131,40 @@ def _composed_slopes(x: Array, g: Array, mean: Array) -> Array:
     return jax.numpy.stack([jax.numpy.sum(g, 0), jax.numpy.sum(g * (x - mean), 0)])
 
 
-def _composed_convolution(x: Array, kernel: Array, *, strides: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape, turned: bool) -> Array:
+def xla_convolution(
+    x: Array, kernel: Array, strides: Shape, padding: Sequence[tuple[int, int]], spread: Shape, dilation: Shape, groups: int = 1
+) -> Array:
+    """x (b, *s, c), its elements `spread` apart, with kernel (*k, c, o), as XLA has it."""
     n = x.ndim - 2
-    if turned:
-        kernel = lax.rev(kernel, range(n)).swapaxes(-1, -2)
     image, weights = (0, n + 1, *range(1, n + 1)), (n + 1, n, *range(n))
-    return lax.conv_general_dilated(x, kernel, strides, padding, rhs_dilation=dilation,
+    return lax.conv_general_dilated(x, kernel, strides, padding, lhs_dilation=spread, rhs_dilation=dilation, feature_group_count=groups,
                                     dimension_numbers=lax.ConvDimensionNumbers(image, weights, image))  # fmt: skip
 
 
-def _composed_kernel_gradient(x: Array, g: Array, *, spatial: Shape, strides: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape) -> Array:
-    """As a correlation, batch and channels having changed places: XLA's own is far slower, also when it is mapped."""
+def _composed_convolution(x: Array, kernel: Array, *, strides: Shape, padding: Padding, dilation: Shape, turned: bool) -> Array:
+    n = x.ndim - 2
+    if turned:
+        kernel = lax.rev(kernel, range(n)).swapaxes(-1, -2)
+    return xla_convolution(x, kernel, strides, padding, (1,) * n, dilation)
+
+
+def kernel_gradient_as_correlation(x: Array, g: Array, *, spatial: Shape, strides: Shape, padding: Padding, dilation: Shape) -> Array:
+    """x correlated with g, batch and channels having changed places; strides and dilation too.
+
+    The barriers keep XLA from folding the transposes into the convolution: inside of loops that would leave its fast path on CPUs (100 times slower).
+    """
     sides = zip(x.shape[1:-1], g.shape[1:-1], spatial, strides, padding, dilation, strict=True)
     padding = tuple((before, d * (k - 1) + (count - 1) * stride + 1 - size - before) for size, count, k, stride, (before, _), d in sides)
     image, weights = lax.optimization_barrier((jax.numpy.moveaxis(x, (0, -1), (-1, 0)), jax.numpy.moveaxis(g, 0, -2)))  # c *s b; *s b o
-    n = len(spatial)
-    lhs, rhs = (0, n + 1, *range(1, n + 1)), (n + 1, n, *range(n))
-    found = lax.conv_general_dilated(
-        image, weights, dilation, padding, rhs_dilation=strides, dimension_numbers=lax.ConvDimensionNumbers(lhs, rhs, lhs)
-    )
-    return jax.numpy.moveaxis(found, 0, -2)
+    result = xla_convolution(image, weights, dilation, padding, (1,) * len(spatial), strides)  # c *k o
+    return jax.numpy.moveaxis(lax.optimization_barrier(result), 0, -2)
 
 
 COMPOSED: dict[str, Callable[..., Array]] = {
     "product": _composed_product,
     "outer_product": _composed_outer,
     "convolution": _composed_convolution,
-    "kernel_gradient": _composed_kernel_gradient,
+    "kernel_gradient": kernel_gradient_as_correlation,
     "moments": _composed_moments,
     "slopes": _composed_slopes,
 }
@@ -194,63 +202,46 @@ def _numbers(name: str, arrays: Any, result: Any, params: dict[str, Any]) -> lis
     return _geometry(first, spatial, outputs, counts, params["strides"], params["padding"], params["dilation"], params.get("turned", False))
 
 
-def _abstract(composed: Callable[..., Array]) -> Callable[..., Any]:
-    def shape(*arrays: Any, **params: Any) -> Any:
-        found = jax.eval_shape(functools.partial(composed, **params), *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays))
-        return jax.core.ShapedArray(found.shape, found.dtype)
-
-    return shape
-
-
-def _mapped(composed: Callable[..., Array]) -> Callable[..., tuple[Array, int]]:
-    def mapped(arrays: Any, axes: Any, **params: Any) -> tuple[Array, int]:
-        return jax.vmap(functools.partial(composed, **params), axes)(*arrays), 0
-
-    return mapped
-
-
 # Primitives -------------------------------------------------------------------------------------------------------------------------------
 
 
-def _primitive(name: str) -> Primitive:
-    composed = COMPOSED[name]
+def _primitive(name: str, composed: Callable[..., Array]) -> Primitive:
+    """A primitive that is its composed form everywhere."""
     primitive = Primitive(f"nyala_{name}")
 
     @functools.cache
     def compiled(**params: Any) -> Callable:
         return jax.jit(functools.partial(primitive.bind, **params))
 
-    primitive.def_impl(lambda *arrays, **params: compiled(**params)(*arrays))
+    def shape(*arrays: Any, **params: Any) -> Any:
+        found = jax.eval_shape(functools.partial(composed, **params), *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays))
+        return jax.core.ShapedArray(found.shape, found.dtype)
 
-    primitive.def_abstract_eval(_abstract(composed))
-    batching.primitive_batchers[primitive] = _mapped(composed)  # pyright: ignore[reportArgumentType]  # as its own rules
+    def mapped(arrays: Any, axes: Any, **params: Any) -> tuple[Array, int]:
+        return jax.vmap(functools.partial(composed, **params), axes)(*arrays), 0
+
+    primitive.def_impl(lambda *arrays, **params: compiled(**params)(*arrays))
+    primitive.def_abstract_eval(shape)
+    batching.primitive_batchers[primitive] = mapped  # pyright: ignore[reportArgumentType]  # as its own rules
+    mlir.register_lowering(primitive, mlir.lower_fun(composed, multiple_results=False))
+    return primitive
+
+
+def _kernel(name: str) -> Primitive:
+    """A primitive that is a kernel on CPUs."""
+    primitive = _primitive(name, COMPOSED[name])
 
     def lower(ctx: Any, *arrays: Any, **params: Any) -> Any:
         numbers = _numbers(name, ctx.avals_in, ctx.avals_out[0], params)
         rule: Any = jax.ffi.ffi_lowering(_target(name))
         return rule(ctx, *arrays, numbers=np.array(numbers, np.int64))
 
-    mlir.register_lowering(primitive, mlir.lower_fun(composed, multiple_results=False))
     mlir.register_lowering(primitive, lower, platform="cpu")
     return primitive
 
 
-_product, _outer, _convolution, _kernel_gradient, _moments, _slopes = map(_primitive, COMPOSED)
-
-
-def _composed_primitive(name: str, composed: Callable[..., Array]) -> Primitive:
-    """A primitive that is the composed form everywhere, for the sake of its derivatives."""
-    primitive = Primitive(f"nyala_{name}")
-    primitive.def_impl(lambda *arrays, **params: composed(*arrays, **params))
-    primitive.def_abstract_eval(_abstract(composed))
-    batching.primitive_batchers[primitive] = _mapped(composed)  # pyright: ignore[reportArgumentType]  # as its own rules
-    mlir.register_lowering(primitive, mlir.lower_fun(composed, multiple_results=False))
-    return primitive
-
-
-# Undifferentiated, XLA joins a product to what follows. `_linear` is what a product becomes once it is differentiated, `_plain` what it is before.
-_plain = _composed_primitive("plain_product", lambda x, w: _composed_product(x, w, turned=False))
-_linear = _composed_primitive("linear_product", _composed_product)
+_product, _outer, _convolution, _kernel_gradient, _moments, _slopes = map(_kernel, COMPOSED)
+_linear = _primitive("linear_product", _composed_product)  # undifferentiated, XLA joins it to what follows
 
 
 def _multiply(x: Array, w: Array, turned: bool) -> Array:
@@ -269,22 +260,24 @@ def _transposed(x: Array, g: Array) -> Array:
     return _composed_outer(x, g)
 
 
-for primitive in (_product, _linear):
+for _each in (_product, _linear):
     ad.defbilinear(
-        primitive,
+        _each,
         lambda u, x, w, turned: _multiply(u, w, not turned),
         lambda u, x, w, turned: _transposed(u, x) if turned else _transposed(x, u),
     )
 ad.defbilinear(_outer, lambda u, x, g: _multiply(g, u, True), lambda u, x, g: _multiply(x, u, False))
+_jvps = {_each: ad.primitive_jvps[_each] for _each in (_product, _linear)}
 
 
-def _differentiated(primals: Any, tangents: Any) -> tuple[Array, Any]:
+def _differentiated(primals: Any, tangents: Any, turned: bool) -> tuple[Array, Any]:
+    """Of a linear product: from here on it is a kernel where that pays."""
     x, w = primals
-    rule = _product if _product_pays(x, w, w.shape[1]) else _linear
-    return ad.primitive_jvps[rule](primals, tangents, turned=False)
+    rule = _product if _product_pays(x, w, w.shape[0 if turned else 1]) else _linear
+    return _jvps[rule](primals, tangents, turned=turned)
 
 
-ad.primitive_jvps[_plain] = _differentiated
+ad.primitive_jvps[_linear] = _differentiated
 
 
 def product(x: Array, w: Array) -> Array:
@@ -294,7 +287,7 @@ def product(x: Array, w: Array) -> Array:
     (rows, inputs), outputs = x.shape, w.shape[1]
     if rows < ROWS or 2 * max(inputs, outputs) <= LANES or rows * inputs * outputs < LEAST_DIFFERENTIATED or not available():
         return jax.numpy.matmul(x, w)
-    return _plain.bind(x, w)
+    return _linear.bind(x, w, turned=False)
 
 
 def transposed_product(x: Array, g: Array) -> Array:
@@ -308,7 +301,7 @@ def product_with_turned(x: Array, w: Array) -> Array:
     return _product.bind(x, w, turned=True) if _product_pays(x, w, w.shape[0]) else jax.numpy.matmul(x, w.T)
 
 
-def convolution_pays(x: Any, kernel: Any, counts: Shape, padding: tuple[tuple[int, int], ...], outputs: int) -> bool:
+def convolution_pays(x: Any, kernel: Any, counts: Shape, padding: Padding, outputs: int) -> bool:
     """Whether to call a kernel for a convolution, or for the gradient of its kernel. Of x and kernel shape and dtype are asked."""
     if x.ndim not in (3, 4) or min((*x.shape, *kernel.shape, *counts), default=0) < 1 or any(side < 0 for pair in padding for side in pair):
         return False
@@ -316,12 +309,12 @@ def convolution_pays(x: Any, kernel: Any, counts: Shape, padding: tuple[tuple[in
     return pays(x.shape[0] * math.prod(counts), size // outputs, outputs, x, kernel)
 
 
-def convolution(x: Array, kernel: Array, strides: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape, turned: bool) -> Array:
+def convolution(x: Array, kernel: Array, strides: Shape, padding: Padding, dilation: Shape, turned: bool) -> Array:
     """x (b, *s, c) with kernel (*k, c, o): (b, *counts, o). Turned: with kernel (*k, o, c), turned round."""
     return _convolution.bind(x, kernel, strides=strides, padding=padding, dilation=dilation, turned=turned)
 
 
-def kernel_gradient(x: Array, g: Array, spatial: Shape, strides: Shape, padding: tuple[tuple[int, int], ...], dilation: Shape) -> Array:
+def kernel_gradient(x: Array, g: Array, spatial: Shape, strides: Shape, padding: Padding, dilation: Shape) -> Array:
     """The gradient of the kernel of a convolution of x (b, *s, c), upstream g (b, *counts, o): (*k, c, o)."""
     return _kernel_gradient.bind(x, g, spatial=spatial, strides=strides, padding=padding, dilation=dilation)
 

@@ -130,7 +130,7 @@ def _conv_kernel_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
     if not _on_cpu():
         kernel = jax.ShapeDtypeStruct(geometry.kernel_shape, x.dtype)
         spread = (1,) * len(geometry.strides)
-        plain = lambda k: _plain(x, k, geometry.strides, geometry.padding, spread, geometry.dilation, geometry.groups)  # noqa: E731
+        plain = lambda k: kernels.xla_convolution(x, k, geometry.strides, geometry.padding, spread, geometry.dilation, geometry.groups)  # noqa: E731
         return jax.linear_transpose(plain, kernel)(g)[0]
     *spatial, inputs, outputs = geometry.kernel_shape
     groups = geometry.groups
@@ -139,7 +139,9 @@ def _conv_kernel_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
         if x.dtype == g.dtype and kernels.convolution_pays(x, kernel, g.shape[1:-1], geometry.padding, outputs):
             return kernels.kernel_gradient(x, g, tuple(spatial), geometry.strides, geometry.padding, geometry.dilation)
     if groups == 1 and math.prod(spatial) > 1 and inputs > 1:
-        return _kernel_gradient_as_correlation(x, g, geometry)
+        return kernels.kernel_gradient_as_correlation(
+            x, g, spatial=tuple(spatial), strides=geometry.strides, padding=geometry.padding, dilation=geometry.dilation
+        )
     slices = list(_shifted(_fit(x, geometry.padding), spatial, geometry.strides, geometry.dilation, g.shape[1:-1]))
     g = g.reshape(-1, groups, outputs // groups)  # rows, groups, o
     if groups == 1:
@@ -152,22 +154,6 @@ def _conv_kernel_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
         return jnp.stack(parts).reshape(geometry.kernel_shape)
     patches = jnp.stack([part.reshape(-1, groups, inputs) for part in slices], axis=2)  # rows, groups, k, c
     return jnp.einsum("ngkc,ngo->kcgo", patches, g).reshape(geometry.kernel_shape)
-
-
-def _kernel_gradient_as_correlation(x: Array, g: Array, geometry: Geometry) -> Array:
-    """x correlated with g, batch and channels having changed places; strides and dilation too.
-
-    The barriers keep XLA from folding the transposes into the convolution: inside of loops that would leave its fast path on CPUs (100 times slower).
-    """
-    n = x.ndim - 2
-    padding = []
-    for size, count, k, stride, (before, _), d in zip(
-        x.shape[1:-1], g.shape[1:-1], geometry.kernel_shape, geometry.strides, geometry.padding, geometry.dilation, strict=False
-    ):
-        padding.append((before, d * (k - 1) + (count - 1) * stride + 1 - size - before))
-    image, weights = lax.optimization_barrier((jnp.moveaxis(x, (0, -1), (-1, 0)), jnp.moveaxis(g, 0, -2)))  # c *s b; *s b o
-    result = _plain(image, weights, geometry.dilation, padding, (1,) * n, geometry.strides, groups=1)  # c *k o
-    return jnp.moveaxis(lax.optimization_barrier(result), 0, -2)
 
 
 def _is_pointwise(geometry: Geometry) -> bool:
@@ -193,14 +179,7 @@ def _correlate(x: Array, kernel: Array, strides: Shape, padding: Padding, spread
             return _pointwise(x, kernel.reshape(inputs, outputs), strides, padding, spread)
         if inputs == 1 and groups > 1:
             return _depthwise(x, kernel, strides, padding, spread, dilation)
-    return _plain(x, kernel, strides, padding, spread, dilation, groups)
-
-
-def _plain(x: Array, kernel: Array, strides: Shape, padding: Padding, spread: Shape, dilation: Shape, groups: int) -> Array:
-    n = x.ndim - 2
-    image, weights = (0, n + 1, *range(1, n + 1)), (n + 1, n, *range(n))
-    return lax.conv_general_dilated(x, kernel, strides, padding, lhs_dilation=spread, rhs_dilation=dilation, feature_group_count=groups,
-                                    dimension_numbers=lax.ConvDimensionNumbers(image, weights, image))  # fmt: skip
+    return kernels.xla_convolution(x, kernel, strides, padding, spread, dilation, groups)
 
 
 def _pointwise(x: Array, kernel: Array, strides: Shape, padding: Padding, spread: Shape) -> Array:

@@ -43,7 +43,7 @@ def call(request, tmp_path_factory):
     flags = WIDTHS[request.param]
     if flags and (HOST != "x86_64" or "avx2" not in pathlib.Path("/proc/cpuinfo").read_text()):
         pytest.skip("this processor has no such vectors")
-    command = list(kernels._kernels.build._command)
+    command = list(kernels._kernels.build.command)
     if flags:
         command = [*(flag for flag in command if flag != "-march=native"), *flags]
     path = tmp_path_factory.mktemp(request.param) / "kernels.so"
@@ -362,11 +362,11 @@ def test_without_kernels_the_losses_are_the_same(cache):
     folder, first = cache
     off = run(folder, NYALA_KERNELS="off")
     assert off.split()[0] == first.split()[0]
-    assert off.endswith("False ValueError: NYALA_KERNELS says so")
+    assert off.endswith("False NYALA_KERNELS says so")
 
 
 def test_without_a_compiler(tmp_path, cache):
-    assert run(tmp_path, CXX=str(tmp_path / "missing")).endswith("False ValueError: no C++ compiler found (c++, g++ or clang++)")
+    assert run(tmp_path, CXX=str(tmp_path / "missing")).endswith("False no C++ compiler found (c++, g++ or clang++)")
     failing = script(tmp_path / "failing", "echo 'fatal error: out of paper' >&2; exit 1")
     answer = run(tmp_path, CXX=str(failing))
     assert answer.split()[0] == cache[1].split()[0]
@@ -463,5 +463,5 @@ def test_old_libraries_go(tmp_path, monkeypatch):
 
 def test_info_says_what_is_missing(tmp_path):
     program = "from nyala.__main__ import main; main(['info'])"
-    assert "no kernels of its own (ValueError: NYALA_KERNELS says so)" in run(tmp_path, program, NYALA_KERNELS="off")
+    assert "no kernels of its own (NYALA_KERNELS says so)" in run(tmp_path, program, NYALA_KERNELS="off")
     assert "kernels" not in run(tmp_path, program)
