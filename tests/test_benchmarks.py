@@ -131,7 +131,8 @@ def test_lowerings_are_really_replaced(script):
     cases = [
         (lowerings.replaced(kernels, "kernel_gradient_as_correlation", lowerings.xla_kernel_gradient),
          lambda: engine.conv_kernel_gradient(x, g, kernel.shape, (1, 1), [(0, 0), (0, 0)], (1, 1), 1)),
-        (lowerings.replaced(windows, "_correlate", kernels.xla_convolution), lambda: engine.conv(x, kernel[:1, :1], (1, 1), [(0, 0), (0, 0)], (1, 1), 1)),
+        (lowerings.replaced(windows, "_correlate", kernels.xla_convolution),
+         lambda: engine.conv(x, kernel[:1, :1], (1, 1), [(0, 0), (0, 0)], (1, 1), 1)),
         (lowerings.replaced(windows, "_max_of_tiles", lowerings.xla_max_of_tiles),
          lambda: jax.grad(lambda t: engine.max_pool(t, (2, 2), (2, 2), [(0, 0), (0, 0)]).sum())(tiles)),
         (lowerings.replaced(windows, "LARGEST_UNROLLED_WINDOW", 0), lambda: engine.max_pool(tiles, (3, 3), (2, 2), [(0, 1), (0, 1)])),
