@@ -35,6 +35,8 @@ constexpr int STRIP = TILE - 1;                // channels of a tile of `outer`
 typedef float Vector __attribute__((vector_size(VECTOR * 4), aligned(4), may_alias));
 typedef int64_t Int;
 
+// nan is larger than all.
+static inline Vector larger(Vector a, Vector b) { return a > b ? a : a != a ? a : b; }
 static inline Int ceil_div(Int a, Int b) { return (a + b - 1) / b; }
 static inline Int least(Int a, Int b) { return a < b ? a : b; }
 static inline Int most(Int a, Int b) { return a > b ? a : b; }
@@ -138,6 +140,45 @@ static inline void load(const float* from, Vector* values, Int lanes) {
     memcpy(values, from, lanes * sizeof(float));
 }
 
+// What becomes of a sum: times scale, plus shift, of its output, plus what lies where the result will; at least 0 if positive.
+// Of a convolution only the largest of each pool_y x pool_x results are kept.
+struct Finish {
+  const float *scale, *shift, *more;  // nullptr: none; more: nullptr, too, or where the first result goes, in an array like that of results
+  bool positive;
+  Int pool_y, pool_x;
+
+  // Of the outputs from `lane` on, of results that begin `first` floats into them.
+  Finish at(Int lane, Int first) const { return {scale ? scale + lane : scale, shift + lane, more ? more + first : more, positive, 1, 1}; }
+
+  // Q pixels, the first at offset `first`, `step` apart.
+  template <int Q>
+  inline __attribute__((always_inline)) void operator()(Vector (*sums)[PAIR], Int first, Int step, Int lanes) const {
+    if (!scale) return;
+    Vector factor[PAIR] = {}, term[PAIR] = {};
+    load(scale, factor, lanes), load(shift, term, lanes);
+    for (int q = 0; q < Q; q++) {
+      Vector other[PAIR] = {};
+      if (more) load(more + first + q * step, other, lanes);
+      for (int u = 0; u < PAIR; u++) {
+        Vector y = sums[q][u] * factor[u] + term[u] + other[u];
+        if (positive) y = larger(y, Vector{});
+        sums[q][u] = y;
+      }
+    }
+  }
+};
+
+static inline Vector& at(float* place) { return *reinterpret_cast<Vector*>(place); }
+static inline const Vector& at(const float* place) { return *reinterpret_cast<const Vector*>(place); }
+
+// As many floats as there are of a vector.
+static inline Vector part(const float* from, Int count) {
+  if (count >= VECTOR) return *reinterpret_cast<const Vector*>(from);
+  Vector v = {};
+  memcpy(&v, from, count * sizeof(float));
+  return v;
+}
+
 // The sum: `rows` times `cols` runs of `length` values of x, one after the other in memory.
 struct Taps {
   Int rows, cols, length, row_step, col_step;
@@ -168,7 +209,8 @@ inline __attribute__((always_inline)) void row_of_tile(const char* base, const S
 
 // R rows of Q pixels, LANE outputs each. Strides in floats: of pixels in x and y, of rows in both, of rows of taps in w. `more` adds to what y is.
 template <int R, int Q>
-static void tile(const float* x, Int x_row, Int x_pixel, Taps taps, const float* w, Int w_row, float* y, Int y_row, Int y_pixel, Int lanes, bool more) {
+static void tile(const float* x, Int x_row, Int x_pixel, Taps taps, const float* w, Int w_row, float* y, Int y_row, Int y_pixel, Int lanes, bool more,
+                 const Finish& finish) {
   Vector sums[R][Q][PAIR] = {};
   if (more)
     for (int r = 0; r < R; r++)
@@ -190,8 +232,10 @@ static void tile(const float* x, Int x_row, Int x_pixel, Taps taps, const float*
       }
     }
   }
-  for (int r = 0; r < R; r++)
+  for (int r = 0; r < R; r++) {
+    finish.template operator()<Q>(sums[r], r * y_row, y_pixel, lanes);
     for (int q = 0; q < Q; q++) store(y + r * y_row + q * y_pixel, sums[r][q], lanes);
+  }
 }
 
 // Pixels of some images: how many there are, and from one to the next in x; g lies packed, a row after the other.
@@ -223,7 +267,7 @@ static void outer(const float* x, const float* g, Pixels pixels, float* w, Int w
   }
 }
 
-typedef void Tile(const float*, Int, Int, Taps, const float*, Int, float*, Int, Int, Int, bool);
+typedef void Tile(const float*, Int, Int, Taps, const float*, Int, float*, Int, Int, Int, bool, const Finish&);
 typedef void Outer(const float*, const float*, Pixels, float*, Int, Int, bool);
 
 template <int R, size_t... I>
@@ -291,20 +335,23 @@ static void gather(const float* from, Int row, Int count, Int lanes, float* to) 
 
 // x: (batch, height, width, inputs); kernel: (kernel_height, kernel_width, inputs, outputs), or turned: turned round, with inputs last.
 // y: (batch, out_height, out_width, outputs). top, left: widths of the padding before; what comes after follows from the sizes.
+// minimal: whether to do it as under "Minimal filtering"; kernels of 3 x 3, strides and dilations of 1.
 struct Geometry {
-  Int batch, height, width, inputs, kernel_height, kernel_width, outputs, out_height, out_width, stride_y, stride_x, dilation_y, dilation_x, top, left, turned;
+  Int batch, height, width, inputs, kernel_height, kernel_width, outputs, out_height, out_width, stride_y, stride_x, dilation_y, dilation_x, top, left, turned,
+      minimal;
 };
 
 struct Convolution : Geometry {
   const float *x, *kernel;
   float *y, *panels;
+  Finish finish;
   Int padded, blocks, bands, rows;  // width with padding; groups of LANE outputs; parts of an image, and rows of each
 
   Int lanes(Int block) const { return least(outputs - block * LANE, LANE); }
   Int panel() const { return kernel_height * kernel_width * inputs * LANE; }
 
-  void pack(Int block) const {
-    float* to = panels + block * panel();
+  // (taps, inputs, LANE)
+  void pack(Int block, float* to) const {
     const Int taps = kernel_height * kernel_width;
     for (Int t = 0; t < taps; t++, to += inputs * LANE) {
       if (turned)
@@ -325,8 +372,9 @@ struct Convolution : Geometry {
     }
   }
 
-  // Rows [from, to) of an image's results, of the blocks [first, last). `image` begins with row `begin` of the input, its columns padded.
-  void compute(const float* image, Int begin, Int from, Int to, float* results, Int first, Int last) const {
+  // Rows [from, to) of an image's results, of the blocks [first, last). `image` begins with row `begin` of the input, its columns padded; `results`
+  // is where row 0 goes, `place` where that is among all results.
+  void compute(const float* image, Int begin, Int from, Int to, float* results, Int place, Int first, Int last) const {
     const Int row = padded * inputs, w_row = kernel_width * inputs * LANE;
     Taps taps = {0, kernel_width, inputs, dilation_y * row, dilation_x * inputs};
     if (dilation_x == 1) taps.cols = 1, taps.length = kernel_width * inputs;  // neighbours in memory
@@ -344,9 +392,11 @@ struct Convolution : Geometry {
         Tile* const* table = count == 1 ? one_row.of : count == 2 ? two_rows.of : count == 3 ? three_rows.of : four_rows.of;
         for (Int part = 0, col = 0; part < parts; part++) {
           const Int q = (out_width - col + parts - part - 1) / (parts - part);
-          for (Int block = light ? first : outermost; block <= outermost; block++)
+          for (Int block = light ? first : outermost; block <= outermost; block++) {
+            const Int offset = (r * out_width + col) * outputs + block * LANE;
             table[q](x_row + col * stride_x * inputs, stride_y * row, stride_x * inputs, taps, panels + block * panel() + i0 * w_row, w_row,
-                     results + (r * out_width + col) * outputs + block * LANE, out_width * outputs, outputs, lanes(block), false);
+                     results + offset, out_width * outputs, outputs, lanes(block), false, finish.at(block * LANE, place + offset));
+          }
           col += q;
         }
         r += count;
@@ -355,27 +405,47 @@ struct Convolution : Geometry {
 
   // One part of one image, all outputs.
   void band(Int n) const {
-    const Int image = n / bands, from = n % bands * rows, to = least(from + rows, out_height);
+    const Int image = n / bands, from = n % bands * rows, to = least(from + rows, out_height), row = out_width * outputs;
     const float* in = x + image * height * width * inputs;
-    Int begin = 0;
+    Int begin = padded == width ? 0 : most(from * stride_y - top, 0);
+    const Int end = padded == width ? 0 : most(begin, least((to - 1) * stride_y - top + (kernel_height - 1) * dilation_y + 1, height));
+    const Int kept = pooled() ? (to - from) * row : 0;
+    float *results = of_piece.take(kept + (end - begin) * padded * inputs), *copied = results + kept;
     if (padded != width) {
-      begin = most(from * stride_y - top, 0);
-      const Int end = most(begin, least((to - 1) * stride_y - top + (kernel_height - 1) * dilation_y + 1, height));
-      float* copied = of_piece.take((end - begin) * padded * inputs);
       copy(in, begin, end, copied);
       in = copied;
     }
-    compute(in, begin, from, to, y + image * out_height * out_width * outputs, 0, blocks);
+    if (!pooled()) return compute(in, begin, from, to, y + image * out_height * row, image * out_height * row, 0, blocks);
+    compute(in, begin, from, to, results - from * row, image * out_height * row, 0, blocks);
+    const Int pooled_height = out_height / finish.pool_y, pooled_row = out_width / finish.pool_x * outputs;
+    for (Int r = from / finish.pool_y; r < least(to / finish.pool_y, pooled_height); r++)
+      pool(results + (r * finish.pool_y - from) * row, y + (image * pooled_height + r) * pooled_row);
+  }
+
+  bool pooled() const { return finish.pool_y * finish.pool_x > 1; }
+
+  // A row of largest results.
+  void pool(const float* results, float* to) const {
+    for (Int q = 0; q < out_width / finish.pool_x; q++, results += finish.pool_x * outputs, to += outputs)
+      for (Int c = 0; c < outputs; c += VECTOR) {
+        Vector largest = part(results + c, outputs - c);
+        for (Int r = 0; r < finish.pool_y; r++)
+          for (Int k = 0; k < finish.pool_x; k++) largest = larger(largest, part(results + (r * out_width + k) * outputs + c, outputs - c));
+        if (outputs - c >= VECTOR)
+          at(to + c) = largest;
+        else
+          memcpy(to + c, &largest, (outputs - c) * sizeof(float));
+      }
   }
 
   void run(const XLA_FFI_CallFrame* frame) {
     const Int reach = (out_width - 1) * stride_x + (kernel_width - 1) * dilation_x + 1;
     padded = left || reach > width ? most(reach, left + width) : width;
     blocks = ceil_div(outputs, LANE);
-    const bool heavy = blocks >= 4 && blocks * panel() * Int(sizeof(float)) > 1 << 20;  // weights too large to be read for each part of an image
+    const bool heavy = blocks >= 4 && blocks * panel() * Int(sizeof(float)) > 1 << 20 && !pooled();  // weights too large to be read for each part of an image
     const Int image = height * padded * inputs;
     panels = of_call.take(blocks * panel() + (heavy && padded != width ? batch * image : 0));
-    parallel(frame, blocks, [this](Int i) { pack(i); });
+    parallel(frame, blocks, [this](Int i) { pack(i, panels + i * panel()); });
     if (heavy) {
       const float* in = x;
       if (padded != width) {
@@ -384,11 +454,13 @@ struct Convolution : Geometry {
         in = copied;
       }
       parallel(frame, blocks, [=, this](Int block) {
-        for (Int i = 0; i < batch; i++) compute(in + i * image, 0, 0, out_height, y + i * out_height * out_width * outputs, block, block + 1);
+        for (Int i = 0, place = 0; i < batch; i++, place += out_height * out_width * outputs)
+          compute(in + i * image, 0, 0, out_height, y + place, place, block, block + 1);
       });
     } else {
       bands = most(1, out_height / most(4, (64 << 10) / (padded * inputs * stride_y * Int(sizeof(float)))));
       rows = ceil_div(out_height, bands);
+      if (pooled()) rows = ceil_div(rows, finish.pool_y) * finish.pool_y;
       bands = ceil_div(out_height, rows);
       parallel(frame, batch * bands, [this](Int i) { band(i); });
     }
@@ -428,7 +500,7 @@ struct Product {
           const Int q = (to - row + parts - part - 1) / (parts - part);
           for (Int block = light ? first : outermost; block <= outermost; block++)
             one_row.of[q](x + row * inputs + k, 0, inputs, taps, panels + (block * inputs + k) * LANE, 0, y + row * outputs + block * LANE, 0,
-                          outputs, lanes(block), k > 0);
+                          outputs, lanes(block), k > 0, {});
           row += q;
         }
     }
@@ -528,6 +600,267 @@ struct KernelGradient : Geometry {
       for (Int s = 1; s < segments; s++)
         for (Int i = 0; i < size; i++) w[i] += sums[s * size + i];
     }
+  }
+};
+
+// Minimal filtering -----------------------------------------------------------------------------------------------------------------------
+
+// Kernels of 3 x 3: 2 x 2 results take 16 products instead of 36, of sums of pixels and sums of weights. (Winograd, "Arithmetic Complexity of
+// Computations", 1980; Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015.) Along each axis
+//   pixels d become d0 - d2, d1 + d2, d2 - d1, d1 - d3;  weights g become g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2;
+//   their products m give the results m0 + m1 + m2, m1 - m2 - m3.
+// Backwards, slopes g of two results become g0, g0 + g1, g0 - g1, -g1, and the sums n of their products with pixels, as above, give the slopes
+// n0 + (n1 + n2) / 2, (n1 - n2) / 2, (n1 + n2) / 2 + n3 of the weights.
+constexpr int SIDE = 4, PLACES = SIDE * SIDE;
+
+
+// The tiles of a convolution: row after row, image after image.
+struct Tiles : Geometry {
+  Int down, across, tiles, wide;  // of an image; of all; inputs, up to whole vectors
+
+  explicit Tiles(const Geometry& of) : Geometry(of) {
+    down = ceil_div(out_height, 2), across = ceil_div(out_width, 2), tiles = batch * down * across;
+    wide = ceil_div(inputs, VECTOR) * VECTOR;
+  }
+
+  // One of them: its image, and its first pixel of the results.
+  struct Tile {
+    Int image, row, col;
+  };
+  Tile tile_of(Int n) const { return {n / (down * across), n / across % down * 2, n % across * 2}; }
+  void next(Tile& tile) const {
+    if ((tile.col += 2) < out_width) return;
+    tile.col = 0;
+    if ((tile.row += 2) < out_height) return;
+    tile.row = 0, tile.image++;
+  }
+
+  // Where its pixels are, beginning with those of a row; `zeros` for those that are not on the image.
+  void pixels_of(const Tile& tile, const float* x, const float* zeros, const float* (*from)[SIDE]) const {
+    const Int y = tile.row - top, z = tile.col - left;
+    const float* first = x + ((tile.image * height + y) * width + z) * inputs;
+    const bool inside = y >= 0 && y + SIDE <= height && z >= 0 && z + SIDE <= width;
+    for (int r = 0; r < SIDE; r++)
+      for (int j = 0; j < SIDE; j++)
+        from[r][j] = inside || (y + r >= 0 && y + r < height && z + j >= 0 && z + j < width) ? first + (r * width + j) * inputs : zeros;
+  }
+
+  // Row I of what pixels become: to v, and `place` floats further each.
+  template <int I>
+  void mix_pixels(const float* const (*from)[SIDE], float* v, Int place) const {
+    const float* const* above = from[I == 0 ? 0 : I == 2 ? 2 : 1];
+    const float* const* below = from[I == 2 ? 1 : I == 3 ? 3 : 2];
+    for (Int c = 0; c < wide; c += VECTOR, v += VECTOR) {
+      Vector d[SIDE];
+      for (int j = 0; j < SIDE; j++) {
+        const Vector first = part(above[j] + c, inputs - c), second = part(below[j] + c, inputs - c);
+        d[j] = I == 1 ? first + second : first - second;
+      }
+      at(v) = d[0] - d[2];
+      at(v + place) = d[1] + d[2];
+      at(v + 2 * place) = d[2] - d[1];
+      at(v + 3 * place) = d[1] - d[3];
+    }
+  }
+
+  // Row I of what the slopes of a tile become, LANE outputs of them.
+  template <int I>
+  void mix_slopes(const Tile& tile, const float* g, Int block, float* to, Int place) const {
+    const Int lanes = least(outputs - block * LANE, LANE), row = out_width * outputs;
+    const float* from = g + ((tile.image * out_height + tile.row) * out_width + tile.col) * outputs + block * LANE;
+    const bool below = tile.row + 1 < out_height;
+    Vector mixed[2][PAIR] = {};
+    for (int q = 0; q < 2; q++) {
+      if (tile.col + q >= out_width) continue;
+      Vector rows[2][PAIR] = {};
+      if (I != 3) load(from + q * outputs, rows[0], lanes);
+      if (I != 0 && below) load(from + q * outputs + row, rows[1], lanes);
+      for (int u = 0; u < PAIR; u++)
+        mixed[q][u] = I == 0 ? rows[0][u] : I == 1 ? rows[0][u] + rows[1][u] : I == 2 ? rows[0][u] - rows[1][u] : -rows[1][u];
+    }
+    for (int u = 0; u < PAIR; u++, to += VECTOR) {
+      at(to) = mixed[0][u];
+      at(to + place) = mixed[0][u] + mixed[1][u];
+      at(to + 2 * place) = mixed[0][u] - mixed[1][u];
+      at(to + 3 * place) = -mixed[1][u];
+    }
+  }
+};
+
+struct MinimalConvolution : Convolution {
+  Tiles of;
+  Int run_of, depth;  // tiles of a piece; inputs of a sum at a time
+
+  explicit MinimalConvolution(const Convolution& convolution) : Convolution(convolution), of(convolution) {}
+
+  void weights(Int block) const {
+    float* taps = of_piece.take(9 * inputs * LANE);
+    pack(block, taps);
+    const Int step = inputs * LANE;
+    float* to = panels + block * PLACES * step;
+    for (Int c = 0; c < step; c += VECTOR, taps += VECTOR, to += VECTOR) {
+      Vector g[3][SIDE];
+      for (int i = 0; i < 3; i++) spread(at(taps + 3 * i * step), at(taps + (3 * i + 1) * step), at(taps + (3 * i + 2) * step), g[i]);
+      for (int j = 0; j < SIDE; j++) {
+        Vector column[SIDE];
+        spread(g[0][j], g[1][j], g[2][j], column);
+        for (int i = 0; i < SIDE; i++) at(to + (i * SIDE + j) * step) = column[i];
+      }
+    }
+  }
+  static void spread(Vector a, Vector b, Vector c, Vector* to) {
+    const Vector ends = (a + c) * 0.5f, middle = b * 0.5f;
+    to[0] = a, to[1] = ends + middle, to[2] = ends - middle, to[3] = c;
+  }
+
+  void results(Int from, Int count, const float* products, Int block) const {
+    const Int place = count * LANE;
+    Tiles::Tile tile = of.tile_of(from);
+    for (Int n = 0; n < count; n++, products += LANE, of.next(tile)) {
+      Vector out[2][2][PAIR];
+      for (int u = 0; u < PAIR; u++) {
+        Vector sums[2][SIDE];
+        for (int j = 0; j < SIDE; j++) {
+          const float* m = products + j * place + u * VECTOR;
+          const Vector m1 = at(m + SIDE * place), m2 = at(m + 2 * SIDE * place);
+          sums[0][j] = at(m) + m1 + m2;
+          sums[1][j] = m1 - m2 - at(m + 3 * SIDE * place);
+        }
+        for (int r = 0; r < 2; r++) {
+          out[r][0][u] = sums[r][0] + sums[r][1] + sums[r][2];
+          out[r][1][u] = sums[r][1] - sums[r][2] - sums[r][3];
+        }
+      }
+      const Int below = least(2, out_height - tile.row), right = least(2, out_width - tile.col);
+      for (int r = 0; r < below; r++)
+        for (int q = 0; q < right; q++) {
+          const Int place = ((tile.image * out_height + tile.row + r) * out_width + tile.col + q) * outputs + block * LANE;
+          finish.at(block * LANE, place).operator()<1>(out[r] + q, 0, 0, lanes(block));
+          if (!pooled()) store(y + place, out[r][q], lanes(block));
+        }
+      if (!pooled() || below < 2 || right < 2) continue;
+      for (int u = 0; u < PAIR; u++) out[0][0][u] = larger(larger(out[0][0][u], out[0][1][u]), larger(out[1][0][u], out[1][1][u]));
+      store(y + ((tile.image * (out_height / 2) + tile.row / 2) * (out_width / 2) + tile.col / 2) * outputs + block * LANE, out[0][0], lanes(block));
+    }
+  }
+
+  void piece(Int n) const {
+    const Int from = n * run_of, count = least(run_of, of.tiles - from), place = count * of.wide, parts = ceil_div(count, TILE);
+    float *zeros = of_piece.take(of.wide + PLACES * run_of * (of.wide + LANE)), *v = zeros + of.wide, *products = v + PLACES * place;
+    memset(zeros, 0, of.wide * sizeof(float));
+    Tiles::Tile tile = of.tile_of(from);
+    for (Int t = 0; t < count; t++, v += of.wide, of.next(tile)) {
+      const float* pixels[SIDE][SIDE];
+      of.pixels_of(tile, x, zeros, pixels);
+      of.mix_pixels<0>(pixels, v, place);
+      of.mix_pixels<1>(pixels, v + SIDE * place, place);
+      of.mix_pixels<2>(pixels, v + 2 * SIDE * place, place);
+      of.mix_pixels<3>(pixels, v + 3 * SIDE * place, place);
+    }
+    v = zeros + of.wide;
+    for (Int block = 0; block < blocks; block++) {
+      for (int p = 0; p < PLACES; p++)
+        for (Int k = 0; k < inputs; k += depth) {
+          const float* w = panels + ((block * PLACES + p) * inputs + k) * LANE;
+          const Taps taps = {1, 1, least(depth, inputs - k), 0, 0};
+          for (Int i = 0, t = 0; i < parts; i++) {
+            const Int q = (count - t + parts - i - 1) / (parts - i);
+            one_row.of[q](v + p * place + t * of.wide + k, 0, of.wide, taps, w, 0, products + (p * count + t) * LANE, 0, LANE, LANE, k > 0, {});
+            t += q;
+          }
+        }
+      results(from, count, products, block);
+    }
+  }
+
+  void run(const XLA_FFI_CallFrame* frame) {
+    blocks = ceil_div(outputs, LANE);
+    depth = ceil_div(inputs, ceil_div(inputs, 320));
+    panels = of_call.take(blocks * PLACES * inputs * LANE);
+    parallel(frame, blocks, [this](Int i) { weights(i); });
+    run_of = most(2, least(6, (448 << 10) / (PLACES * of.wide * TILE * Int(sizeof(float))))) * TILE;
+    parallel(frame, ceil_div(of.tiles, run_of), [this](Int i) { piece(i); });
+  }
+};
+
+struct MinimalGradient : Tiles {
+  const float *x, *g;
+  float *w, *sums;  // sums: (segments, blocks, PLACES, inputs, LANE)
+  Int blocks, range, ranges, strips, run_of, segment, segments;  // blocks and tiles of a piece, and how many are taken at a time
+
+  MinimalGradient(const Geometry& geometry, const float* x, const float* g, float* w) : Tiles(geometry), x(x), g(g), w(w) {}
+
+  // Places (I, 0..3) of one range of blocks and one segment of tiles.
+  template <int I>
+  void sum(Int n) const {
+    const Int first = n % ranges * range, last = least(first + range, blocks), which = n / ranges;
+    float *zeros = of_piece.take(wide + run_of * SIDE * (wide + range * LANE)), *v = zeros + wide, *slopes = v + SIDE * run_of * wide;
+    memset(zeros, 0, wide * sizeof(float));
+    const Int begin = which * segment, end = least(tiles, begin + segment);
+    for (Int from = begin; from < end; from += run_of) {
+      const Int count = least(run_of, end - from);
+      Tile tile = tile_of(from);
+      for (Int t = 0; t < count; t++, next(tile)) {
+        const float* pixels[SIDE][SIDE];
+        pixels_of(tile, x, zeros, pixels);
+        mix_pixels<I>(pixels, v + t * wide, run_of * wide);
+        for (Int block = first; block < last; block++)
+          mix_slopes<I>(tile, g, block, slopes + ((block - first) * SIDE * run_of + t) * LANE, run_of * LANE);
+      }
+      const Pixels pixels = {1, 1, count, 0, 0, wide, 0, 0};
+      for (int p = 0; p < SIDE; p++)
+        for (Int block = first; block < last; block++)
+          for (Int s = 0; s < strips; s++) {
+            const Int c = s * inputs / strips, stop = (s + 1) * inputs / strips;
+            outers.of[stop - c](v + p * run_of * wide + c, slopes + ((block - first) * SIDE + p) * run_of * LANE, pixels,
+                                sums + (((which * blocks + block) * PLACES + I * SIDE + p) * inputs + c) * LANE, LANE, LANE, from == begin);
+          }
+    }
+  }
+  void piece(Int n) const {
+    switch (n % SIDE) {
+      case 0: return sum<0>(n / SIDE);
+      case 1: return sum<1>(n / SIDE);
+      case 2: return sum<2>(n / SIDE);
+      default: return sum<3>(n / SIDE);
+    }
+  }
+
+  static void gathered(Vector n0, Vector n1, Vector n2, Vector n3, Vector* to) {
+    const Vector both = (n1 + n2) * 0.5f;
+    to[0] = n0 + both, to[1] = (n1 - n2) * 0.5f, to[2] = both + n3;
+  }
+
+  void finish(Int block) const {
+    const Int step = inputs * LANE;
+    for (Int c = 0; c < inputs; c++) {
+      Vector taps[9][PAIR];
+      for (int u = 0; u < PAIR; u++) {
+        Vector n[SIDE][SIDE] = {}, half[SIDE][3], whole[3];
+        for (Int s = 0; s < segments; s++)
+          for (int p = 0; p < PLACES; p++) n[p / SIDE][p % SIDE] += at(sums + ((s * blocks + block) * PLACES + p) * step + c * LANE + u * VECTOR);
+        for (int i = 0; i < SIDE; i++) gathered(n[i][0], n[i][1], n[i][2], n[i][3], half[i]);
+        for (int j = 0; j < 3; j++) {
+          gathered(half[0][j], half[1][j], half[2][j], half[3][j], whole);
+          for (int i = 0; i < 3; i++) taps[i * 3 + j][u] = whole[i];
+        }
+      }
+      for (int t = 0; t < 9; t++) store(w + (t * inputs + c) * outputs + block * LANE, taps[t], least(outputs - block * LANE, LANE));
+    }
+  }
+
+  void run(const XLA_FFI_CallFrame* frame) {
+    blocks = ceil_div(outputs, LANE);
+    strips = ceil_div(inputs, STRIP);
+    range = least(blocks, 4);
+    ranges = ceil_div(blocks, range);
+    const Int size = blocks * PLACES * inputs * LANE;
+    segments = size > 512 << 10 ? 1 : ceil_div(4, ranges);  // large sums are not worth joining
+    segment = ceil_div(tiles, segments);
+    run_of = ceil_div(segment, ceil_div(segment, most(64, (640 << 10) / (SIDE * (wide + range * LANE) * Int(sizeof(float))))));
+    sums = of_call.take(segments * size);
+    parallel(frame, segments * ranges * SIDE, [this](Int i) { piece(i); });
+    parallel(frame, blocks, [this](Int i) { finish(i); });
   }
 };
 
@@ -635,17 +968,28 @@ static const float* argument(const XLA_FFI_CallFrame* frame, int i) {
   return static_cast<float*>(static_cast<XLA_FFI_Buffer*>(frame->args.args[i])->data);
 }
 static float* result(const XLA_FFI_CallFrame* frame) { return static_cast<float*>(static_cast<XLA_FFI_Buffer*>(frame->rets.rets[0])->data); }
+// n: whether there is something to add, whether results are at least 0, and of how many the largest is kept.
+static Finish finish_of(const XLA_FFI_CallFrame* frame, const Int* n) {
+  return {argument(frame, 2), argument(frame, 3), n[0] ? argument(frame, 4) : nullptr, n[1] != 0, n[2], n[3]};
+}
+
+static XLA_FFI_Error* convolve(const XLA_FFI_CallFrame* frame, const Finish& finish) {
+  Convolution work = {};
+  memcpy(static_cast<Geometry*>(&work), numbers(frame), sizeof(Geometry));
+  work.x = argument(frame, 0), work.kernel = argument(frame, 1), work.y = result(frame), work.finish = finish;
+  if (work.minimal && (!work.pooled() || (finish.pool_y == 2 && finish.pool_x == 2)))
+    MinimalConvolution(work).run(frame);
+  else
+    work.run(frame);
+  return nullptr;
+}
 
 #define EXPORTED __attribute__((visibility("default")))
 extern "C" {
 
-EXPORTED XLA_FFI_Error* convolution(XLA_FFI_CallFrame* frame) {
-  if (asked(frame)) return nullptr;
-  Convolution work = {};
-  memcpy(static_cast<Geometry*>(&work), numbers(frame), sizeof(Geometry));
-  work.x = argument(frame, 0), work.kernel = argument(frame, 1), work.y = result(frame);
-  work.run(frame);
-  return nullptr;
+EXPORTED XLA_FFI_Error* convolution(XLA_FFI_CallFrame* frame) { return asked(frame) ? nullptr : convolve(frame, {nullptr, nullptr, nullptr, false, 1, 1}); }
+EXPORTED XLA_FFI_Error* finished_convolution(XLA_FFI_CallFrame* frame) {
+  return asked(frame) ? nullptr : convolve(frame, finish_of(frame, numbers(frame) + sizeof(Geometry) / sizeof(Int)));
 }
 
 EXPORTED XLA_FFI_Error* kernel_gradient(XLA_FFI_CallFrame* frame) {
@@ -653,7 +997,10 @@ EXPORTED XLA_FFI_Error* kernel_gradient(XLA_FFI_CallFrame* frame) {
   KernelGradient work = {};
   memcpy(static_cast<Geometry*>(&work), numbers(frame), sizeof(Geometry));
   work.x = argument(frame, 0), work.g = argument(frame, 1), work.w = result(frame);
-  work.run(frame);
+  if (work.minimal)
+    MinimalGradient(work, work.x, work.g, work.w).run(frame);
+  else
+    work.run(frame);
   return nullptr;
 }
 
@@ -664,6 +1011,7 @@ EXPORTED XLA_FFI_Error* product(XLA_FFI_CallFrame* frame) {
   work.run(frame);
   return nullptr;
 }
+
 // A gradient of a kernel of size 1, over one long row.
 EXPORTED XLA_FFI_Error* outer_product(XLA_FFI_CallFrame* frame) { return kernel_gradient(frame); }
 

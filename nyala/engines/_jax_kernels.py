@@ -32,6 +32,8 @@ LEAST_DIFFERENTIATED = 1 << 18  # of a product whose gradients are taken: those 
 LEAST_SUMMED = 1 << 16  # elements of which sums are taken
 ROWS = 16  # rows of a product, at least
 MANY_ROWS = 1024
+LEAST_TILES = 256  # of minimal filtering
+SMALL = 1 << 14  # elements of a sum over rows
 LANES = 32  # outputs that are computed at a time, at most: half of them may be idle
 TOLERANCE = 1e-4  # of the first results of a new library, to the largest
 
@@ -160,6 +162,16 @@ def kernel_gradient_as_correlation(x: Array, g: Array, *, spatial: Shape, stride
     return jax.numpy.moveaxis(lax.optimization_barrier(result), 0, -2)
 
 
+def _composed_finished_convolution(
+    x: Array, kernel: Array, scale: Array, shift: Array, more: Array | None = None, *, positive: bool, pool: Shape, **window: Any
+) -> Array:
+    result = _composed_convolution(x, kernel, **window) * scale + shift
+    result = result if more is None else result + more
+    result = lax.max(result, np.float32(0)) if positive else result
+    return lax.reduce_window(result, np.float32(-np.inf), lax.max, (1, *pool, 1), (1, *pool, 1), "VALID") if math.prod(pool) > 1 else result
+
+
+WINDOW = ("strides", "padding", "dilation", "turned")  # what tells convolutions apart
 COMPOSED: dict[str, Callable[..., Array]] = {
     "product": _composed_product,
     "outer_product": _composed_outer,
@@ -167,6 +179,7 @@ COMPOSED: dict[str, Callable[..., Array]] = {
     "kernel_gradient": kernel_gradient_as_correlation,
     "moments": _composed_moments,
     "slopes": _composed_slopes,
+    "finished_convolution": _composed_finished_convolution,
 }
 
 
@@ -182,19 +195,23 @@ def _geometry(
     x: Any, spatial: Shape, outputs: int, counts: Shape, strides: Shape, padding: tuple, dilation: Shape, turned: bool = False
 ) -> list[int]:
     before = [pair[0] for pair in padding]
+    minimal = minimal_pays(x.shape[0], counts, spatial, strides, dilation, x.shape[-1], outputs)
     return [x.shape[0], *_two(x.shape[1:-1], 1), x.shape[-1], *_two(spatial, 1), outputs, *_two(counts, 1), *_two(strides, 1), *_two(dilation, 1),
-            *_two(tuple(before), 0), turned]  # fmt: skip
+            *_two(tuple(before), 0), turned, minimal]  # fmt: skip
 
 
 def _numbers(name: str, arrays: Any, result: Any, params: dict[str, Any]) -> list[int]:
     if name in ("moments", "slopes"):
         return list(arrays[0].shape)
+    if name == "finished_convolution":
+        whole = jax.eval_shape(functools.partial(_composed_convolution, **{k: params[k] for k in WINDOW}), *arrays[:2])
+        return [*_numbers("convolution", arrays[:2], whole, params), len(arrays) == 5, params["positive"], *_two(params["pool"], 1)]
     first, second = arrays
     if name == "product":
         return [*first.shape, result.shape[1], params["turned"]]
     if name == "outer_product":
         rows, inputs = first.shape
-        return [1, 1, rows, inputs, 1, 1, second.shape[1], 1, rows, 1, 1, 1, 1, 0, 0, 0]
+        return [1, 1, rows, inputs, 1, 1, second.shape[1], 1, rows, 1, 1, 1, 1, 0, 0, 0, 0]
     if name == "convolution":
         outputs, counts, spatial = result.shape[-1], result.shape[1:-1], second.shape[:-2]
     else:
@@ -240,7 +257,7 @@ def _kernel(name: str) -> Primitive:
     return primitive
 
 
-_product, _outer, _convolution, _kernel_gradient, _moments, _slopes = map(_kernel, COMPOSED)
+_product, _outer, _convolution, _kernel_gradient, _moments, _slopes, _finished = map(_kernel, COMPOSED)
 _linear = _primitive("linear_product", _composed_product)  # undifferentiated, XLA joins it to what follows
 
 
@@ -253,7 +270,8 @@ def _multiply(x: Array, w: Array, turned: bool) -> Array:
 def _transposed(x: Array, g: Array) -> Array:
     """x (m, k), turned, times g (m, n): (k, n). Results with few columns are computed turned."""
     inputs, outputs = x.shape[1], g.shape[1]
-    if 2 * outputs > LANES:
+    turned = inputs < outputs and inputs * outputs <= SMALL and 2 * inputs > LANES  # quicker, for sums that stay near, and are quickly turned back
+    if 2 * outputs > LANES and not turned:
         return _outer.bind(x, g)
     if 2 * inputs > LANES:
         return _outer.bind(g, x).T
@@ -309,9 +327,27 @@ def convolution_pays(x: Any, kernel: Any, counts: Shape, padding: Padding, outpu
     return pays(x.shape[0] * math.prod(counts), size // outputs, outputs, x, kernel)
 
 
+def minimal_pays(batch: int, counts: Shape, spatial: Shape, strides: Shape, dilation: Shape, inputs: int, outputs: int) -> bool:
+    """Whether minimal filtering spares a convolution, or the gradient of its kernel, more than it costs.
+
+    Its sums take as long as 290 products for each input of a tile of results, and 200 for each output. Weights become twice as many, in every call.
+    """
+    if spatial != (3, 3) or {*strides, *dilation} != {1}:
+        return False
+    tiles, lanes = batch * math.prod(-(-count // 2) for count in counts), -(-outputs // LANES) * LANES
+    return tiles >= LEAST_TILES and 1.3 * tiles * (16 * inputs * lanes + 290 * inputs + 200 * lanes) < 9 * batch * math.prod(counts) * inputs * lanes
+
+
 def convolution(x: Array, kernel: Array, strides: Shape, padding: Padding, dilation: Shape, turned: bool) -> Array:
     """x (b, *s, c) with kernel (*k, c, o): (b, *counts, o). Turned: with kernel (*k, o, c), turned round."""
     return _convolution.bind(x, kernel, strides=strides, padding=padding, dilation=dilation, turned=turned)
+
+
+def finished_convolution(x: Array, kernel: Array, scale: Array, shift: Array, more: Array | None, **params: Any) -> Array:
+    """A convolution times scale (o,), plus shift (o,), plus more, of its own shape, if any; at least 0 if positive; the largest in each whole pool.
+
+    It has no gradient."""
+    return _finished.bind(x, kernel, scale, shift, *(() if more is None else (more,)), **params)
 
 
 def kernel_gradient(x: Array, g: Array, spatial: Shape, strides: Shape, padding: Padding, dilation: Shape) -> Array:
@@ -347,6 +383,15 @@ def _first_results() -> str:
         (_convolution, (draw(3, 8, 20, 33), draw(3, 3, 21, 33)), {**plain, "turned": True}),
         (_kernel_gradient, (draw(2, 9, 17, 5), draw(2, 5, 17, 45)), {**window, "spatial": (3, 2)}),
         (_kernel_gradient, (draw(5, 6, 6, 15), draw(5, 6, 6, 20)), {**plain, "spatial": (3, 3)}),
+        (_convolution, (draw(3, 19, 21, 61), draw(3, 3, 61, 64)), {**plain, "turned": False}),  # by minimal filtering, as the next two
+        (_convolution, (draw(3, 18, 21, 61), draw(3, 3, 64, 61)), {**plain, "turned": True}),
+        (_kernel_gradient, (draw(3, 19, 21, 61), draw(3, 19, 21, 64)), {**plain, "spatial": (3, 3)}),
+        (
+            _finished,
+            (draw(2, 9, 17, 5), draw(3, 2, 5, 45), draw(45), draw(45), draw(2, 5, 17, 45)),
+            {**window, "turned": False, "positive": True, "pool": (2, 3)},
+        ),
+        (_finished, (draw(3, 19, 21, 61), draw(3, 3, 61, 64), draw(64), draw(64)), {**plain, "turned": False, "positive": True, "pool": (2, 2)}),
         (_moments, (draw(700, 21) + 10,), {}),
         (_slopes, (draw(700, 21), draw(700, 21), draw(21)), {}),
     ]

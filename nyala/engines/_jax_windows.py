@@ -108,6 +108,8 @@ def _conv_input_gradient(g: Array, kernel: Array, geometry: Geometry) -> Array:
             return kernels.convolution(g, kernel, geometry.strides, padding, geometry.dilation, turned=True)
     groups, spatial = geometry.groups, geometry.kernel_shape[:-2]
     inputs, outputs = geometry.kernel_shape[-2:]
+    if groups == 1 and _is_pointwise(geometry) and {*geometry.strides} == {1} and not any(map(any, geometry.padding)):
+        return kernels.product_with_turned(g.reshape(-1, outputs), kernel.reshape(inputs, outputs)).reshape(geometry.input_shape)
     kernel = lax.rev(kernel, range(len(spatial))).reshape(*spatial, inputs, groups, outputs // groups)
     kernel = jnp.moveaxis(kernel, (-1, -2), (-3, -2)).reshape(*spatial, outputs // groups, groups * inputs)
     padding = []

@@ -26,6 +26,7 @@ import numpy as np
 from jax import lax
 
 from nyala.core.alignment import aligned
+from nyala.engines import _jax_joined as joining
 from nyala.engines import _jax_kernels as kernels
 from nyala.engines import _jax_sharding as sharding
 from nyala.engines import _jax_windows as windows
@@ -192,7 +193,7 @@ class JaxEngine(Engine):
         if donate:
             warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
         options = _compiler_options()
-        compiled = jax.jit(function, donate_argnums=tuple(donate), compiler_options=options)
+        compiled = jax.jit(joining.joined(function), donate_argnums=tuple(donate), compiler_options=options)
         if options is None:
             return compiled
         inner = jax.jit(function)  # JAX takes options only where nothing else is being traced

@@ -95,6 +95,9 @@ GEOMETRIES = [  # batch, (height, width), inputs, outputs, kernel, strides, padd
     (1, (1, 300), 2, 65, (1, 3), (1, 1), ((0, 0), (1, 1)), (1, 1)),
     (2, (7, 7), 256, 160, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),  # weights of 1.4 MB: another order of loops
     (2, (40, 60), 13, 21, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    (3, (19, 34), 61, 90, (3, 3), (1, 1), ((0, 3), (2, 1)), (1, 1)),
+    (1, (50, 50), 128, 150, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    (1, (4, 70), 700, 40, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
 ]
 
 
@@ -105,6 +108,12 @@ def settings(geometry):
     return counts, numbers
 
 
+def ways(geometry):
+    """Without and, where it can be, with minimal filtering."""
+    *_, k, strides, _, dilation = geometry
+    return (0, 1) if k == (3, 3) and {*strides, *dilation} == {1} else (0,)
+
+
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
 @pytest.mark.parametrize("turned", [False, True])
 def test_convolution(call, geometry, turned):
@@ -113,9 +122,31 @@ def test_convolution(call, geometry, turned):
     counts, numbers = settings(geometry)
     x, kernel = draw(rng, batch, *size, inputs), draw(rng, *k, inputs, outputs)
     given = kernel[::-1, ::-1].swapaxes(-1, -2).copy() if turned else kernel
-    got = call("convolution", x, given, shape=(batch, *counts, outputs), numbers=[*numbers, turned])
     expected = np.einsum("bhwijc,ijco->bhwo", patches(x, k, strides, padding, dilation, counts), kernel.astype(np.float64), optimize=True)
-    close(got, expected, inputs * k[0] * k[1])
+    for minimal in ways(geometry):
+        got = call("convolution", x, given, shape=(batch, *counts, outputs), numbers=[*numbers, turned, minimal])
+        close(got, expected, inputs * k[0] * k[1])
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@pytest.mark.parametrize(("more", "positive", "pool"), [(True, True, (1, 1)), (False, True, (2, 2)), (True, False, (2, 2)), (False, False, (3, 2))])
+def test_finished_convolution(call, geometry, more, positive, pool):
+    batch, size, inputs, outputs, k, strides, padding, dilation = geometry
+    counts, numbers = settings(geometry)
+    if any(count < p for count, p in zip(counts, pool, strict=True)):
+        pytest.skip("no whole pool")
+    rng = np.random.default_rng(batch * inputs + outputs)
+    x, kernel, scale, shift = draw(rng, batch, *size, inputs), draw(rng, *k, inputs, outputs), draw(rng, outputs), draw(rng, outputs)
+    other = [draw(rng, batch, *counts, outputs)] if more else []
+    expected = np.einsum("bhwijc,ijco->bhwo", patches(x, k, strides, padding, dilation, counts), kernel.astype(np.float64), optimize=True)
+    expected = expected * scale + shift + (other[0] if more else 0)
+    expected = np.maximum(expected, 0) if positive else expected
+    whole = tuple(count // p for count, p in zip(counts, pool, strict=True))
+    expected = expected[:, : whole[0] * pool[0], : whole[1] * pool[1]].reshape(batch, whole[0], pool[0], whole[1], pool[1], outputs).max((2, 4))
+    for minimal in ways(geometry):
+        numbers_of_call = [*numbers, 0, minimal, more, positive, *pool]
+        got = call("finished_convolution", x, kernel, scale, shift, *other, shape=(batch, *whole, outputs), numbers=numbers_of_call)
+        close(got, expected, inputs * k[0] * k[1])
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
@@ -124,9 +155,10 @@ def test_kernel_gradient(call, geometry):
     rng = np.random.default_rng(batch + inputs * outputs)
     counts, numbers = settings(geometry)
     x, g = draw(rng, batch, *size, inputs), draw(rng, batch, *counts, outputs)
-    got = call("kernel_gradient", x, g, shape=(*k, inputs, outputs), numbers=[*numbers, 0])
     expected = np.einsum("bhwijc,bhwo->ijco", patches(x, k, strides, padding, dilation, counts), g.astype(np.float64), optimize=True)
-    close(got, expected, batch * counts[0] * counts[1])
+    for minimal in ways(geometry):
+        got = call("kernel_gradient", x, g, shape=(*k, inputs, outputs), numbers=[*numbers, 0, minimal])
+        close(got, expected, batch * counts[0] * counts[1])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +178,7 @@ def test_product(call, rows, inputs, outputs, turned):
 def test_outer_product(call, rows, inputs, outputs):
     rng = np.random.default_rng(rows + inputs)
     x, g = draw(rng, rows, inputs), draw(rng, rows, outputs)
-    got = call("outer_product", x, g, shape=(inputs, outputs), numbers=[1, 1, rows, inputs, 1, 1, outputs, 1, rows, 1, 1, 1, 1, 0, 0, 0])
+    got = call("outer_product", x, g, shape=(inputs, outputs), numbers=[1, 1, rows, inputs, 1, 1, outputs, 1, rows, 1, 1, 1, 1, 0, 0, 0, 0])
     close(got, x.astype(np.float64).T @ g, rows)
 
 
@@ -169,9 +201,27 @@ def test_moments_and_slopes(call, rows, channels, offset):
 def test_values_that_are_not_finite_stay_where_they_are(call):
     x, kernel = np.ones((1, 6, 9, 3), np.float32), np.ones((3, 3, 3, 20), np.float32)
     x[0, 0, 0, 1], x[0, 5, 8, 2] = np.nan, np.inf
-    got = call("convolution", x, kernel, shape=(1, 4, 7, 20), numbers=[1, 6, 9, 3, 3, 3, 20, 4, 7, 1, 1, 1, 1, 0, 0, 0])
+    numbers = [1, 6, 9, 3, 3, 3, 20, 4, 7, 1, 1, 1, 1, 0, 0, 0]
+    got = call("convolution", x, kernel, shape=(1, 4, 7, 20), numbers=[*numbers, 0])
     assert np.isnan(got[0, 0, 0]).all() and np.isinf(got[0, 3, 6]).all()
     assert np.isfinite(got).sum() == got.size - 40
+    got = call("convolution", x, kernel, shape=(1, 4, 7, 20), numbers=[*numbers, 1])  # in their tiles of 2 x 2
+    wrong = np.zeros(got.shape, bool)
+    wrong[0, :2, :2] = wrong[0, 2:, 6:] = True
+    assert not np.isfinite(got[0, 0, 0]).any() and not np.isfinite(got[0, 3, 6]).any()
+    assert np.isfinite(got[~wrong]).all()
+
+
+def test_nan_is_larger_than_all(call):
+    x = np.ones((1, 7, 9, 16), np.float32)
+    x[0, 0, 0, 3] = np.nan
+    kernel = np.full((3, 3, 16, 20), -1, np.float32)
+    for minimal in (0, 1):
+        numbers = [1, 7, 9, 16, 3, 3, 20, 5, 7, 1, 1, 1, 1, 0, 0, 0, minimal, 0, 1, 2, 2]
+        got = call("finished_convolution", x, kernel, np.ones(20, np.float32), np.zeros(20, np.float32), shape=(1, 2, 3, 20), numbers=numbers)
+        assert np.isnan(got[0, 0, 0]).all()
+        assert np.isnan(got).sum() == 20
+        assert (got[0, 1] == 0).all()
 
 
 # Where they are used ----------------------------------------------------------------------------------------------------------------------
@@ -386,6 +436,8 @@ def script(path, text):
         ("+= x \\* w\\[u\\]", "+= x * w[0]"),
         ("+= value \\* pair\\[u\\]", "-= value * pair[u]"),
         ("mean\\[c\\] += distance \\* share", "mean[c] += distance"),
+        ("ends - middle", "ends + middle"),
+        ("if (positive) y = larger", "if (!positive) y = larger"),
     ],
 )
 def test_a_compiler_that_makes_wrong_code_is_found_out(tmp_path, cache, right, wrong):

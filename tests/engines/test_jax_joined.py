@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Convolutions of the JAX engine joined to what follows them: the same values, one kernel, and nothing joined that somebody else reads."""
+
+import functools
+import random
+
+import numpy as np
+import pytest
+
+import nyala
+
+pytest.importorskip("jax")
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from nyala.core import twins
+from nyala.engines import _jax_joined as joining
+from nyala.engines import _jax_kernels as kernels
+from nyala.engines import _jax_windows as windows
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engine():
+    with nyala.backend("jax"):
+        nyala.ops.add(1, 1)
+        if not kernels.available():
+            pytest.skip(kernels.problem() or "this is no CPU")
+        yield
+
+
+RNG = np.random.default_rng(7)
+X = RNG.normal(size=(3, 21, 22, 18)).astype(np.float32)
+KERNEL = RNG.normal(size=(3, 3, 18, 40), scale=0.08).astype(np.float32)
+ROW = RNG.normal(size=40).astype(np.float32)
+WHOLE = RNG.normal(size=(3, 21, 22, 40)).astype(np.float32)
+SHAPE = (3, 21, 22, 40)
+
+
+def conv(x, kernel=KERNEL):
+    return windows.conv(x, kernel, (1,) * (x.ndim - 2), ((1, 1),) * (x.ndim - 2), (1,) * (x.ndim - 2), 1)
+
+
+def pool(y, k=2, step=2):
+    return lax.reduce_window(y, -jnp.inf, lax.max, (1, k, k, 1), (1, step, step, 1), "VALID")
+
+
+def primitives(function, *args):
+    return [equation.primitive.name for equation in jax.make_jaxpr(joining.joined(function))(*args).jaxpr.eqns]
+
+
+def same(got, expected):
+    for one, other in zip(jax.tree.leaves(got), jax.tree.leaves(expected), strict=True):
+        assert one.shape == other.shape
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(one, other, rtol=0, atol=3e-5 * max(1, float(jnp.abs(other).max())))
+
+
+def check(function, *args, joined):
+    """joined: what of the traced program may be left, besides work on channels; None: nothing is joined."""
+    args = args or (X, ROW, WHOLE)
+    same(jax.jit(joining.joined(function))(*args), jax.jit(function)(*args))
+    found = primitives(function, *args)
+    assert found.count("nyala_finished_convolution") == (0 if joined is None else 1)
+    if joined is not None:
+        small = {"reshape", "broadcast_in_dim", "nyala_finished_convolution", "neg", "mul", "add", "sub", "rsqrt", "squeeze"}
+        large = [name for name in found if name not in small]
+        assert large == joined
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, row, whole: conv(x) + row,
+        lambda x, row, whole: row + conv(x),
+        lambda x, row, whole: conv(x) * row - row,
+        lambda x, row, whole: jnp.maximum(conv(x), 0),
+        lambda x, row, whole: nyala.ops.relu(conv(x) + row),
+        lambda x, row, whole: jnp.maximum((conv(x) + row - row * 2) * (row + 1) + row + whole, 0),
+        lambda x, row, whole: whole + conv(x),
+        lambda x, row, whole: (conv(x) + whole) + row,
+        lambda x, row, whole: conv(x) * 2.5 + 1,
+        lambda x, row, whole: pool(conv(x)),
+        lambda x, row, whole: pool(nyala.ops.relu(conv(x) * row + whole), 3, 3),
+        lambda x, row, whole: jax.jit(lambda y: y + row)(conv(x)),
+    ],
+)
+def test_what_is_joined(function):
+    check(function, joined=[])
+
+
+@pytest.mark.parametrize(
+    ("function", "left"),
+    [
+        (lambda x, row, whole: jnp.tanh(conv(x) + row), ["tanh"]),
+        (lambda x, row, whole: jnp.exp(jnp.maximum(conv(x), 0) + row), ["exp"]),  # what follows relu is XLA's
+        (lambda x, row, whole: pool(conv(x) + row, 3, 2), ["reduce_window_max"]),  # pools that overlap
+        (lambda x, row, whole: jnp.sum(pool(pool(conv(x)))), ["reduce_window_max", "reduce_sum"]),
+        (lambda x, row, whole: jnp.maximum(conv(x) + row, row), ["max"]),
+        (lambda x, row, whole: jnp.maximum(conv(x) + row, 1.0), ["max"]),
+        (lambda x, row, whole: jnp.sum(row[:22, None] + (conv(x) + row)), ["slice", "reduce_sum"]),  # not one number for each channel
+        (lambda x, row, whole: jnp.sum((conv(x) + row) * whole), ["reduce_sum"]),
+    ],
+)
+def test_what_is_left_to_xla(function, left):
+    check(function, joined=left)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        conv,
+        lambda x: conv(x).astype("float16"),
+        lambda x: jnp.tanh(conv(x)),
+        lambda x: (lambda y: (y, y + 1))(conv(x)),  # two readers
+        lambda x: (lambda y: y + y)(conv(x)),
+        lambda x: 1 - conv(x),
+        lambda x: conv(x.astype("float16"), KERNEL.astype("float16")) + 1,
+        lambda x: conv(x[:, :3, :3, :2], KERNEL[:, :, :2, :4]) + 1,  # too small
+        lambda x: windows.conv(x, KERNEL[:, :, :9], (1, 1), ((1, 1), (1, 1)), (1, 1), 2) + 1,  # groups
+        lambda x: windows.conv(x, KERNEL[:1, :1], (1, 1), ((0, 0), (0, 0)), (1, 1), 1) + 1,  # a product
+        lambda x: jnp.sum(x) + 1,
+    ],
+)
+def test_what_is_not_joined(function):
+    check(function, X, joined=None)
+
+
+def test_a_value_that_two_read_is_computed_once():
+    def two(x, row):
+        y = jnp.maximum(conv(x) + row, 0)
+        return y, y * 2
+
+    check(two, X, ROW, joined=[])
+    residual = lambda x, row: (lambda y: jnp.maximum(conv(y[..., :18]) + y, 0))(jnp.maximum(conv(x) + row, 0))  # noqa: E731
+    assert primitives(residual, X, ROW).count("nyala_finished_convolution") == 2
+    same(jax.jit(joining.joined(residual))(X, ROW), jax.jit(residual)(X, ROW))
+
+
+def test_two_convolutions_added_are_one_with_something_to_add():
+    function = lambda x, row: jnp.maximum(conv(x) * row + conv(x * 2) * 3, 0)  # noqa: E731
+    assert primitives(function, X, ROW).count("nyala_finished_convolution") == 2
+    assert "max" not in primitives(function, X, ROW)
+    same(jax.jit(joining.joined(function))(X, ROW), jax.jit(function)(X, ROW))
+
+
+def test_rows_strides_and_dilation():
+    kernel = KERNEL[0]
+    x = np.concatenate([X.reshape(3, -1, 18)] * 3)
+    check(lambda x, row: jnp.maximum(conv(x, kernel) + row, 0), x, ROW, joined=[])
+    for strides, padding, dilation in [((2, 1), ((0, 1), (2, 0)), (1, 1)), ((1, 1), ((0, 0), (0, 0)), (2, 3))]:
+        check(lambda x, row: jnp.maximum(windows.conv(x, KERNEL, strides, padding, dilation, 1) + row, 0), X, ROW, joined=[])  # noqa: B023
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_chain_of_operations(seed):
+    rng = random.Random(seed)
+    operations = {
+        "bias": lambda y: y + ROW[: y.shape[-1]],
+        "scale": lambda y: y * ROW[: y.shape[-1]],
+        "center": lambda y: y - ROW.reshape(1, 1, 1, -1),
+        "residual": lambda y: y + jnp.resize(WHOLE, y.shape),
+        "relu": lambda y: nyala.ops.relu(y),
+        "maximum": lambda y: jnp.maximum(0.0, y),
+        "double": lambda y: 2 * y,
+        "negative": lambda y: -y,
+        "self": lambda y: y + 0.5 * y,
+        "tanh": jnp.tanh,
+        "pool": lambda y: pool(y) if min(y.shape[1:3]) >= 2 else y,
+        "tall": lambda y: lax.reduce_window(y, -jnp.inf, lax.max, (1, 2, 1, 1), (1, 2, 1, 1), "VALID") if y.shape[1] >= 2 else y,
+        "nested": jax.jit(lambda y: jnp.maximum(y + ROW, 0)),
+        "row": lambda y: y + jnp.arange(y.shape[2], dtype=y.dtype)[:, None],
+        "again": lambda y: conv(y[..., :18]),
+    }
+    chain = [rng.choice(list(operations)) for _ in range(rng.randint(1, 7))]
+    function = lambda x: functools.reduce(lambda y, name: operations[name](y), chain, conv(x))  # noqa: E731
+    same(jax.jit(joining.joined(function))(X), jax.jit(function)(X))
+
+
+def test_results_of_any_kind():
+    function = lambda tree: {"y": conv(tree["x"]) + 1, "n": None, "same": tree["x"], "rest": [tree["row"], 2.0]}  # noqa: E731
+    got = jax.jit(joining.joined(function))({"x": X, "row": ROW})
+    same(got, jax.jit(function)({"x": X, "row": ROW}))
+    assert jax.tree.structure(got) == jax.tree.structure(function({"x": X, "row": ROW}))
+
+
+def network():
+    nyala.utils.set_random_seed(3)
+    layers = nyala.layers
+    inputs = nyala.Input((20, 24, 16))
+    x = layers.Conv2D(32, 3, padding="same", activation="relu")(inputs)
+    y = layers.Conv2D(32, 3, padding="same", use_bias=False)(x)
+    y = layers.BatchNormalization()(y)
+    y = layers.Activation("relu")(y)
+    y = layers.BatchNormalization()(layers.Conv2D(32, 3, padding="same")(y))
+    x = layers.ReLU()(layers.Add()([x, y]))
+    x = layers.MaxPooling2D()(layers.Conv2D(48, 3, activation="relu")(x))
+    model = nyala.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+    for variable in model.variables:
+        variable.assign(RNG.uniform(0.5, 1, variable.shape) if "moving" in variable.name or "gamma" in variable.name else variable)
+    return model
+
+
+def test_a_network_predicts_as_without_kernels(monkeypatch):
+    model, x = network(), RNG.normal(size=(32, 20, 24, 16)).astype(np.float32)
+    called, found = [], []
+    finished = kernels.finished_convolution
+    monkeypatch.setattr(kernels, "finished_convolution", lambda *args, **kwargs: called.append(kwargs) or finished(*args, **kwargs))
+    for usable in (True, False):
+        monkeypatch.setattr(kernels._kernels, "usable", usable)
+        twins.forget()
+        again = nyala.models.clone_model(model)
+        again.set_weights(model.get_weights())
+        found.append([again.predict(x, verbose=0), np.asarray(again(x))])
+    assert len(called) >= 4  # four convolutions
+    assert any(call["pool"] == (2, 2) for call in called)
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=0, atol=1e-5 * np.abs(found[1][0]).max())
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=0, atol=1e-5 * np.abs(found[1][0]).max())
+
+
+def test_side_effects_and_random_numbers_stay_in_order():
+    seen = []
+
+    def function(x):
+        y = conv(x) + 1
+        jax.debug.callback(lambda value: seen.append(float(value)), jnp.max(y))
+        return jnp.maximum(y, 0) + jax.random.normal(jax.random.key(1), ())
+
+    same(jax.jit(joining.joined(function))(X), jax.jit(function)(X))
+    jax.effects_barrier()
+    assert len(seen) == 2
+    assert seen[0] == pytest.approx(seen[1], rel=1e-5)
