@@ -26,7 +26,7 @@ import threading
 import time
 
 SOURCE = pathlib.Path(__file__).with_name("_jax_kernels.cc")
-FLAGS = ["-O3", "-std=c++20", "-shared", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden", "-w", "-x", "c++"]
+FLAGS = ["-O3", "-std=c++20", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden", "-w", "-x", "c++"]
 SECONDS = 120  # after which a compiler is given up
 KEPT = 8  # libraries in the folder
 
@@ -46,7 +46,7 @@ class Build:
     Attributes:
         key: the part of its name that is made of all that it depends on; "" if there cannot be one.
         fresh: whether it was compiled just now, and nobody has looked at its results.
-        command: how it is compiled, but for the place of the result.
+        command: how its source is compiled, but for which half of it, and the place of the result.
         problem: why there is none, as `nyala info` shows; "" if there is one.
     """
 
@@ -81,13 +81,13 @@ class Build:
         facts = [*FLAGS, native, compiler, str(status.st_size), str(status.st_mtime_ns), importlib.metadata.version("jaxlib"), _processor()]
         self.key = hashlib.sha256(b"\0".join([SOURCE.read_bytes(), *(fact.encode() for fact in facts)])).hexdigest()[:16]
         folder = _own_folder(user_cache() / "nyala" / "kernels")
-        command = self.command = [compiler, *FLAGS, native, f"-I{headers}", str(SOURCE)]
+        self.command = [compiler, *FLAGS, native, f"-I{headers}", str(SOURCE)]
         refused = folder / f"{self.key}.refused"
         if refused.is_file():
             raise ValueError(f"{refused.read_text(encoding='utf-8', errors='replace').strip()} (delete {refused} to try again)")
         self._folder = folder
         if self._found() is None:
-            self._thread = threading.Thread(target=self._compile, args=(command, folder), daemon=True, name="nyala-kernels")
+            self._thread = threading.Thread(target=self._compile, args=(folder,), daemon=True, name="nyala-kernels")
             self._thread.start()
 
     def _found(self) -> pathlib.Path | None:
@@ -105,15 +105,14 @@ class Build:
     def _name(self, content: bytes) -> str:
         return f"{self.key}-{hashlib.sha256(content).hexdigest()[:16]}.so"
 
-    def _compile(self, command: list[str], folder: pathlib.Path) -> None:
+    def _compile(self, folder: pathlib.Path) -> None:
         """Write the library beside its place, then put it there: nobody sees half of one."""
         try:
             with tempfile.TemporaryDirectory(prefix="build-", dir=folder) as place:
-                made = pathlib.Path(place) / "kernels.so"
-                run = subprocess.run([*command, "-o", str(made)], capture_output=True, text=True, errors="replace", timeout=SECONDS, check=False)
-                if run.returncode:
-                    lines = [line for line in run.stderr.splitlines() if "error" in line.lower()] or run.stderr.splitlines() or ["it said nothing"]
-                    self.problem = f"{command[0]} failed: {lines[0].strip()[:300]}"
+                made, halves = pathlib.Path(place) / "kernels.so", [f"{place}/{half}.o" for half in (1, 2)]
+                self.problem = _run_all([[*self.command, "-c", f"-DPART={i}", "-o", half] for i, half in enumerate(halves, 1)])
+                self.problem = self.problem or _run_all([[self.command[0], "-shared", *halves, "-o", str(made)]])
+                if self.problem:
                     return
                 made.chmod(0o600)
                 self.fresh = True
@@ -146,6 +145,26 @@ class Build:
             with contextlib.suppress(OSError):
                 (path.parent / f"{self.key}.refused").write_text(problem, encoding="utf-8")
                 path.unlink(missing_ok=True)
+
+
+def _run_all(commands: list[list[str]]) -> str:
+    """Run compilers side by side. Why one failed, in one line; "" if none did."""
+    running: list[subprocess.Popen[str]] = []
+    try:
+        for command in commands:
+            running.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"))
+        for process in running:
+            said = process.communicate(timeout=SECONDS)[0].splitlines()
+            if process.returncode:
+                lines = [line for line in said if "error" in line.lower()] or said or ["it said nothing"]
+                return f"{process.args[0]} failed: {lines[0].strip()[:300]}"  # pyright: ignore[reportIndexIssue]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+    return ""
 
 
 def _compiler() -> str | None:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -130,12 +131,9 @@ def _convolution(params: dict[str, Any], x: Any, kernel: Any) -> _Later | None:
         return None
     window = {"strides": strides, "padding": padding, "dilation": dilation, "turned": False}
 
-    def plain() -> Array:
-        if kernels.minimal_pays(x.shape[0], shape[1:-1], kernel.shape[:-2], strides, dilation, x.shape[-1], shape[-1]):
-            return kernels.convolution(x, kernel, **window)
-        return whole(x, kernel)
-
-    return _Later(plain, functools.partial(kernels.finished_convolution, x, kernel, **window), shape)
+    minimal = kernels.minimal_pays(x.shape[0], shape[1:-1], kernel.shape[:-2], strides, dilation, x.shape[-1], shape[-1])
+    plain = functools.partial(kernels.convolution, **window) if minimal else whole
+    return _Later(lambda: plain(x, kernel), functools.partial(kernels.finished_convolution, x, kernel, **window), shape)
 
 
 def _usual(params: dict[str, Any]) -> bool:

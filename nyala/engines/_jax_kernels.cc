@@ -8,7 +8,7 @@
 // Multiplication", 2008; Georganas et al., "Anatomy of High-Performance Deep Learning Convolutions on SIMD Architectures", 2018.)
 //
 // What is added to what, and in which order, depends on shapes alone: the bits do not change with the number of threads.
-// Vectors are those of GCC and Clang, as wide as the processor's. Start at the bottom.
+// Vectors are those of GCC and Clang, as wide as the processor's. PART: 1 or 2, to compile one half of it; else all. Start at the bottom.
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +20,10 @@
 #include <utility>
 
 #include "xla/ffi/api/c_api.h"
+
+#ifndef PART
+#define PART 0
+#endif
 
 #if defined(__AVX512F__)
 constexpr int VECTOR = 16, TILE = 14;  // floats of a vector; pixels of a tile, that 2 * TILE vectors and a few more fit into the registers
@@ -987,11 +991,21 @@ static XLA_FFI_Error* convolve(const XLA_FFI_CallFrame* frame, const Finish& fin
 #define EXPORTED __attribute__((visibility("default")))
 extern "C" {
 
+#if PART != 2
 EXPORTED XLA_FFI_Error* convolution(XLA_FFI_CallFrame* frame) { return asked(frame) ? nullptr : convolve(frame, {nullptr, nullptr, nullptr, false, 1, 1}); }
 EXPORTED XLA_FFI_Error* finished_convolution(XLA_FFI_CallFrame* frame) {
   return asked(frame) ? nullptr : convolve(frame, finish_of(frame, numbers(frame) + sizeof(Geometry) / sizeof(Int)));
 }
 
+EXPORTED XLA_FFI_Error* product(XLA_FFI_CallFrame* frame) {
+  if (asked(frame)) return nullptr;
+  const Int* n = numbers(frame);
+  Product work = {n[0], n[1], n[2], n[3], argument(frame, 0), argument(frame, 1), result(frame)};
+  work.run(frame);
+  return nullptr;
+}
+#endif
+#if PART != 1
 EXPORTED XLA_FFI_Error* kernel_gradient(XLA_FFI_CallFrame* frame) {
   if (asked(frame)) return nullptr;
   KernelGradient work = {};
@@ -1001,14 +1015,6 @@ EXPORTED XLA_FFI_Error* kernel_gradient(XLA_FFI_CallFrame* frame) {
     MinimalGradient(work, work.x, work.g, work.w).run(frame);
   else
     work.run(frame);
-  return nullptr;
-}
-
-EXPORTED XLA_FFI_Error* product(XLA_FFI_CallFrame* frame) {
-  if (asked(frame)) return nullptr;
-  const Int* n = numbers(frame);
-  Product work = {n[0], n[1], n[2], n[3], argument(frame, 0), argument(frame, 1), result(frame)};
-  work.run(frame);
   return nullptr;
 }
 
@@ -1030,4 +1036,5 @@ EXPORTED XLA_FFI_Error* slopes(XLA_FFI_CallFrame* frame) {
   work.run(frame);
   return nullptr;
 }
+#endif
 }

@@ -47,7 +47,7 @@ def call(request, tmp_path_factory):
     if flags:
         command = [*(flag for flag in command if flag != "-march=native"), *flags]
     path = tmp_path_factory.mktemp(request.param) / "kernels.so"
-    subprocess.run([*command, "-o", str(path)], check=True)
+    subprocess.run([*command, "-shared", "-o", str(path)], check=True)
     library = ctypes.CDLL(str(path))
     for name in kernels.COMPOSED:
         jax.ffi.register_ffi_target(f"test.{request.param}.{name}", jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
@@ -446,7 +446,7 @@ def test_a_compiler_that_makes_wrong_code_is_found_out(tmp_path, cache, right, w
     text = f"""
         set -- "$@"; args=""
         for a; do case "$a" in
-            *_jax_kernels.cc) sed 's/{right}/{wrong}/' "$a" > {tmp_path}/wrong.cc; args="$args {tmp_path}/wrong.cc";;
+            *_jax_kernels.cc) sed 's/{right}/{wrong}/' "$a" > {tmp_path}/$$.cc; args="$args {tmp_path}/$$.cc";;
             *) args="$args $a";;
         esac; done
         exec {real} $args"""
