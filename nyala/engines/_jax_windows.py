@@ -108,10 +108,6 @@ def _conv_input_gradient(g: Array, kernel: Array, geometry: Geometry) -> Array:
             return kernels.convolution(g, kernel, geometry.strides, padding, geometry.dilation, turned=True)
     groups, spatial = geometry.groups, geometry.kernel_shape[:-2]
     inputs, outputs = geometry.kernel_shape[-2:]
-    if groups == 1 and _is_pointwise(geometry) and {*geometry.strides} == {1} and not any(map(any, geometry.padding)):
-        return kernels.product_with_turned(g.reshape(-1, outputs), kernel.reshape(inputs, outputs)).reshape(geometry.input_shape)
-    kernel = lax.rev(kernel, range(len(spatial))).reshape(*spatial, inputs, groups, outputs // groups)
-    kernel = jnp.moveaxis(kernel, (-1, -2), (-3, -2)).reshape(*spatial, outputs // groups, groups * inputs)
     padding = []
     for size, count, k, stride, (before, _), d in zip(
         geometry.input_shape[1:-1], g.shape[1:-1], spatial, geometry.strides, geometry.padding, geometry.dilation, strict=True
@@ -121,6 +117,11 @@ def _conv_input_gradient(g: Array, kernel: Array, geometry: Geometry) -> Array:
         padding.append((low, size + d * (k - 1) - spread_size - low))
     if g.size == 0:
         return jnp.zeros(geometry.input_shape, g.dtype)
+    if groups == 1 and _is_pointwise(geometry) and _on_cpu():
+        product = kernels.product_with_turned(g.reshape(-1, outputs), kernel.reshape(inputs, outputs))
+        return _fit(product.reshape(*g.shape[:-1], inputs), padding, geometry.strides)
+    kernel = lax.rev(kernel, range(len(spatial))).reshape(*spatial, inputs, groups, outputs // groups)
+    kernel = jnp.moveaxis(kernel, (-1, -2), (-3, -2)).reshape(*spatial, outputs // groups, groups * inputs)
     return _correlate(g, kernel, (1,) * len(spatial), tuple(padding), geometry.strides, geometry.dilation, groups)
 
 
@@ -178,18 +179,10 @@ def _correlate(x: Array, kernel: Array, strides: Shape, padding: Padding, spread
     *spatial, inputs, outputs = kernel.shape
     if _on_cpu() and x.size:
         if groups == 1 and all(k == 1 for k in spatial):
-            return _pointwise(x, kernel.reshape(inputs, outputs), strides, padding, spread)
+            return _product_of_rows(_every(_fit(x, padding), strides), kernel.reshape(inputs, outputs))  # a matmul
         if inputs == 1 and groups > 1:
             return _depthwise(x, kernel, strides, padding, spread, dilation)
     return kernels.xla_convolution(x, kernel, strides, padding, spread, dilation, groups)
-
-
-def _pointwise(x: Array, kernel: Array, strides: Shape, padding: Padding, spread: Shape) -> Array:
-    """A kernel of size 1 is a matmul, done where there are fewest elements: after striding, before spreading."""
-    if all(step == 1 for step in spread):
-        return _product_of_rows(_every(_fit(x, padding), strides), kernel)
-    product = _product_of_rows(x, kernel)
-    return _every(_fit(product, padding, spread), strides)
 
 
 def _product_of_rows(x: Array, kernel: Array) -> Array:
