@@ -35,6 +35,7 @@ from measure import HERE, child, in_turn, machine, seconds, table
 import nyala
 from nyala import layers
 from nyala.core import twins
+from nyala.engines import _jax_joined as joining
 from nyala.engines import _jax_kernels as kernels
 from nyala.engines import _jax_windows as windows
 from nyala.engines import jax as jax_engine
@@ -88,19 +89,28 @@ def xla_max_of_tiles(x: Any, window: tuple[int, ...]) -> Any:
 # Experiments in this process ---------------------------------------------------------------------------------------------------------------
 
 
-def steps(model: Any, x: np.ndarray, y: np.ndarray, batch: int, patch: Patch, **options: Any) -> Measured:
-    """Milliseconds of a training step. Tracing happens here, under the patch, which stays on while it is timed."""
-    fit = lambda: model.fit(x, y, batch_size=batch, verbose=0, **options)  # noqa: E731
-    twins.forget()  # an equal model would take over the steps of the one without the patch
+def repeated(run: Callable[[], Any], count: int, patch: Patch) -> Measured:
+    """Milliseconds of one of `count` steps of run(). Tracing happens here, under the patch, which stays on while it is timed."""
+    twins.forget()  # an equal model would take over the programs of the one without the patch
     with patch():
-        fit()
-        fit()  # the number of steps in a dispatch is known now
+        run()
+        run()  # the number of steps in a dispatch is known now
 
     def measured() -> float:
         with patch():
-            return seconds(fit) / (len(x) // batch) * 1e3
+            return seconds(run) / count * 1e3
 
     return measured
+
+
+def steps(model: Any, x: np.ndarray, y: np.ndarray, batch: int, patch: Patch, **options: Any) -> Measured:
+    """Milliseconds of a training step."""
+    return repeated(lambda: model.fit(x, y, batch_size=batch, verbose=0, **options), len(x) // batch, patch)
+
+
+def predictions(model: Any, x: np.ndarray, y: np.ndarray, batch: int, patch: Patch) -> Measured:
+    """Milliseconds of predicting a batch, one of many."""
+    return repeated(lambda: model.predict(x, batch_size=batch, verbose=0), len(x) // batch, patch)
 
 
 def pair_of_steps(make: Callable[[bool], tuple[Any, np.ndarray, np.ndarray, int]], patch: Patch) -> Callable[[bool], tuple[Measured, Measured]]:
@@ -108,7 +118,14 @@ def pair_of_steps(make: Callable[[bool], tuple[Any, np.ndarray, np.ndarray, int]
     return lambda quick: (steps(*make(quick), patch), steps(*make(quick), contextlib.nullcontext))
 
 
+def pair_of_predictions(make: Callable[[bool], tuple[Any, np.ndarray, np.ndarray, int]], patch: Patch) -> Callable[[bool], tuple[Measured, Measured]]:
+    """The same of predictions."""
+    return lambda quick: (predictions(*make(quick), patch), predictions(*make(quick), contextlib.nullcontext))
+
+
 NO_KERNELS = replaced(kernels, "available", lambda: False)
+NO_MINIMAL = replaced(kernels, "minimal_pays", lambda *_: False)
+NOT_JOINED = replaced(joining, "joined", lambda function: function)
 
 
 def both(*patches: Patch) -> Patch:
@@ -238,6 +255,9 @@ def compile_cache(quick: bool) -> tuple[Measured, Measured]:
 LOWERINGS = (
     *(Lowering(f"kernels-{name}", f"{name} step: kernels of its own", pair_of_steps(workload(name, batches), NO_KERNELS))
       for name, batches in (("mlp", 50), ("cnn", 20), ("lstm", 10), ("transformer", 10), ("autoencoder", 50), ("resnet50", 2))),
+    Lowering("minimal", "resnet50 step: minimal filtering", pair_of_steps(workload("resnet50", 2), NO_MINIMAL)),
+    *(Lowering(f"joined-{name}", f"{name} predict: convolutions joined", pair_of_predictions(workload(name, batches), NOT_JOINED))
+      for name, batches in (("cnn", 20), ("resnet50", 2))),
     Lowering("convolution", "cnn step: not by YNNPACK",
              pair_without_kernels(workload("cnn", 20), replaced(jax_engine, "_compiler_options", lambda: None))),
     Lowering("kernel-gradient", "cnn step: kernel gradient as a correlation",

@@ -151,6 +151,25 @@ def test_lowerings_are_really_replaced(script):
             assert trace() == having
 
 
+def test_lowerings_of_kernels_are_really_replaced(script):
+    jax = pytest.importorskip("jax")
+    lowerings = script("lowerings")
+    x, kernel = np.zeros((8, 30, 30, 64), "float32"), np.zeros((3, 3, 64, 64), "float32")
+    with nyala.backend("jax"):
+        engine = lowerings.jax_engine.JaxEngine()
+        nyala.ops.add(1, 1)
+        if not lowerings.kernels.available():
+            pytest.skip("no kernels on this machine")
+        conv = lambda x: engine.conv(x, kernel, (1, 1), [(1, 1), (1, 1)], (1, 1), 1) + 1  # noqa: E731
+        text = lambda: jax.jit(lowerings.joining.joined(lambda x: conv(x))).lower(x).as_text()  # noqa: E731  a fresh function each time
+        having = text()
+        assert "finished_convolution" in having
+        for patch in (lowerings.NO_KERNELS, lowerings.NO_MINIMAL, lowerings.NOT_JOINED):
+            with patch():
+                assert text() != having
+            assert text() == having
+
+
 def test_data_kinds():
     head, *rows = cells(run("data_kinds.py", "--quick", "--only", "mapped,generator,this thread"))
     assert head[:2] == ["kind", "microseconds a step"]

@@ -36,7 +36,7 @@ def joined(function: Callable) -> Callable:
     def call(*args: Any) -> Any:
         if not kernels.available():
             return function(*args)
-        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+        closed, shapes = jax.make_jaxpr(functools.partial(function), return_shape=True)(*args)  # a fresh function: JAX remembers by function
         leaves = jax.tree.leaves(args)
         results = _evaluate(closed, leaves) if _can_be_joined(closed) else jaxpr_as_fun(closed)(*leaves)
         return jax.tree.unflatten(jax.tree.structure(shapes), map(_array, results))
