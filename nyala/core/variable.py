@@ -151,7 +151,8 @@ class Variable:
     """A tensor that programs read and assign; the state of layers, optimizers and metrics.
 
     Args:
-        initializer: the first value: an array, number or tensor, or a function (shape, dtype) -> values, which runs on the host.
+        initializer: the first value: an array, number or tensor, or a function (shape, dtype) -> values, which runs on the host,
+            or the name of one.
         shape: needed with a function only.
         dtype: floatx by default for numbers and functions; that of an array given.
         trainable: whether gradients update it.
@@ -194,6 +195,10 @@ class Variable:
             raise ArgumentError("Variable(name)", need="a string without '/'", got=repr(name), fix="use nyala.name_scope for paths")
         if aggregation not in (None, "none", "mean", "sum", "only_first_replica"):
             raise ArgumentError("Variable(aggregation)", need="'none', 'mean', 'sum' or 'only_first_replica'", got=repr(aggregation))
+        if isinstance(initializer, str):
+            from nyala import initializers
+
+            initializer = initializers.get(initializer)
         plan = state.plan if callable(initializer) and shape is not None else None
         value = _first_value(initializer, shape, dtype, name) if plan is None else _blank(shape, dtype, name)
         if plan is not None:
@@ -532,10 +537,6 @@ def _first_value(initializer: Any, shape: Sequence[int] | None, dtype: Any, name
         if value.shape != size:
             raise ShapeError(f"Variable {name!r}", need=f"an initializer that returns shape {size}", got=f"shape {value.shape}")
         return np.array(value.astype(dtypes.numpy_dtype(dtype), copy=False))
-    if isinstance(initializer, str):
-        raise ArgumentError(
-            f"Variable {name!r}", need="values or a function as initializer", got=repr(initializer), fix="use nyala.initializers.get(name)"
-        )
     if isinstance(initializer, Variable):
         value = initializer.numpy()
     elif isinstance(initializer, (np.ndarray, np.generic, int, float, bool, complex, list, tuple)):

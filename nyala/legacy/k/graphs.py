@@ -395,7 +395,10 @@ def rnn(
     zero_output_for_mask: bool = False,
     return_all_outputs: bool = True,
 ) -> tuple[Any, Any, list[Any]]:
-    """step_function(input, states + constants) -> (output, new states), for each time: the last output, all of them, and the last states."""
+    """step_function(input, states + constants) -> (output, new states), for each time: the last output, all of them, and the last states.
+
+    return_all_outputs=False: in the place of all the last one, as a sequence of one. zero_output_for_mask: it is 0 where its time is masked.
+    """
     from nyala.ops.nn_recurrence import recurrent
 
     rest = list(constants or ())
@@ -406,10 +409,16 @@ def rnn(
         output, new = step_function(x, [*states, *rest])
         return output, list(new)
 
-    if mask is not None and len(mask.shape) == 3:
-        mask = ops.squeeze(mask, -1)
+    if mask is not None:
+        mask = ops.cast(ops.squeeze(mask, -1) if len(mask.shape) == 3 else mask, "bool")
+        mask = swap(mask) if time_major else mask
     last, outputs, states = recurrent(step, inputs, list(initial_states), mask, go_backwards, return_all_outputs, unroll, zero_output_for_mask)
-    return last, swap(outputs) if time_major and outputs is not None else outputs, states
+    if mask is not None and zero_output_for_mask:
+        there = mask[:, 0 if go_backwards else -1]
+        last = tree.map_structure(lambda x: ops.where(ops.reshape(there, (-1, *(1,) * (len(x.shape) - 1))), x, ops.zeros_like(x)), last)
+    if outputs is None:
+        outputs = tree.map_structure(lambda x: ops.expand_dims(x, 1), last)
+    return last, tree.map_structure(swap, outputs) if time_major else outputs, states
 
 
 # What graphs of other libraries needed ---------------------------------------------------------------------------------------------

@@ -25,12 +25,13 @@ def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool =
 def sparse_categorical_crossentropy(
     target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1, ignore_class: int | None = None
 ) -> Tensor:
-    """Of class ids, whose shape is that of the output without its last axis, with a 1 there or not."""
+    """Of class ids, whose shape is that of the output without its last axis, with a 1 there or not. Outputs that do not add up to 1 are shares."""
+    logits = output if from_logits else ops.log(ops.clip(output, epsilon(), 1.0 - epsilon()))
     if ignore_class is not None:
         from nyala import losses
 
-        return losses.sparse_categorical_crossentropy(target, output, from_logits=from_logits, ignore_class=ignore_class, axis=axis)
-    return ops.sparse_categorical_crossentropy(ops.cast(target, "int32"), output, from_logits=from_logits, axis=axis)
+        return losses.sparse_categorical_crossentropy(target, logits, from_logits=True, ignore_class=ignore_class, axis=axis)
+    return ops.sparse_categorical_crossentropy(ops.cast(target, "int32"), logits, from_logits=True, axis=axis)
 
 
 def binary_focal_crossentropy(

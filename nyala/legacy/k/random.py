@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from nyala import random
+from nyala.core.dtypes import is_integer, standardize_dtype
 from nyala.core.variable import Variable
 from nyala.engines.protocol import Tensor
 
@@ -19,7 +20,8 @@ def random_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any
 def random_uniform(
     shape: Any, minval: float = 0.0, maxval: float = 1.0, dtype: Any = None, seed: Any = None, *, low: float | None = None, high: float | None = None
 ) -> Tensor:
-    return random.uniform(tuple(shape), minval if low is None else low, maxval if high is None else high, dtype=dtype, seed=seed)
+    draw = random.randint if dtype is not None and is_integer(standardize_dtype(dtype)) else random.uniform
+    return draw(tuple(shape), minval if low is None else low, maxval if high is None else high, dtype=dtype, seed=seed)
 
 
 def truncated_normal(shape: Any, mean: float = 0.0, stddev: float = 1.0, dtype: Any = None, seed: Any = None) -> Tensor:

@@ -20,12 +20,14 @@ def _channels(x: Tensor) -> list[Tensor]:
 
 @op
 def rgb_to_grayscale(images: Tensor, data_format: str | None = None) -> Tensor:
-    """0.2989 red + 0.587 green + 0.114 blue, as one channel; of integers the part before the point.
+    """0.2989 red + 0.587 green + 0.114 blue, as one channel; of integers the part before the point. An image of one channel is grey already.
 
     >>> rgb_to_grayscale([[[1.0, 2.0, 10.0]]]).tolist()
     [[[2.6129]]]
     """
     x, back = as_batch("rgb_to_grayscale", images, data_format)
+    if x.shape[-1] == 1:
+        return images
     need_channels("rgb_to_grayscale", x, 3)
     dtype = engine.dtype(x)
     wide = x if dtype in ("float32", "float64") else engine.cast(x, "float32")

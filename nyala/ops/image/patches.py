@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from nyala.core.errors import ArgumentError
 from nyala.core.op import engine, op
 from nyala.engines.protocol import Tensor
 from nyala.ops.image.layout import as_batch, pair
@@ -52,8 +51,6 @@ def _patches(name: str, images: Tensor, size: Any, strides: Any, dilation_rate: 
     window = pair(f"{name}(size)", size, rank)
     steps = window if strides is None else pair(f"{name}(strides)", strides, rank)
     dilation = pair(f"{name}(dilation_rate)", dilation_rate, rank)
-    if max(steps) > 1 and max(dilation) > 1 and strides is not None:
-        raise ArgumentError(name, need="strides or dilation_rate, the other one 1", got=f"{strides} and {dilation_rate}")
     x, back = as_batch(name, images, data_format, rank)
     widths = paddings(name, padding, x.shape[1:-1], window, steps, dilation)
     x = engine.pad(x, [(0, 0), *widths, (0, 0)], 0)
