@@ -77,7 +77,7 @@ def convert_format(boxes: Any, source: str, target: str, height: Any = None, wid
 
     Args:
         boxes: (..., 4), or a dict with "boxes", of which the rest stays.
-        source, target: formats, see above.
+        source, target: formats, see above, in small or capital letters.
         height, width: of the images; needed between relative and absolute formats.
 
     >>> convert_format([[1.0, 2.0, 5.0, 4.0]], "xyxy", "center_xywh").tolist()
@@ -85,6 +85,7 @@ def convert_format(boxes: Any, source: str, target: str, height: Any = None, wid
     """
     if isinstance(boxes, Mapping):
         return {**boxes, "boxes": convert_format(boxes["boxes"], source, target, height, width, dtype)}
+    source, target = source.lower(), target.lower()
     _sizes("convert_format", (source, target), height, width)
     boxes = ops.cast(ops.convert_to_tensor(boxes), dtype)
     if boxes.shape[-1] != 4:

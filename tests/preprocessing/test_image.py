@@ -78,6 +78,9 @@ def test_batches_of_arrays():
     assert next(flow)[1].tolist() != seen[:3]  # the next epoch has another order
     flow.reset()
     assert flow.batch_index == 0
+    (x, *others), y = ImageDataGenerator().flow([X, [X[..., 0], np.arange(7)]], np.arange(7), batch_size=4, shuffle=False)[1]
+    for found, given in zip([x, *others, y], [X, X[..., 0], np.arange(7), np.arange(7)], strict=True):
+        np.testing.assert_array_equal(found, given[4:])
     plain = ImageDataGenerator().flow(X, batch_size=4, shuffle=False)
     np.testing.assert_array_equal(plain[1], X[4:])
     with pytest.raises(IndexError, match="batch 2 was asked for, but there are 2"):
@@ -127,6 +130,33 @@ def test_data_frames(folder):
     assert [part.tolist() for part in flow[0][1]] == [[0, 2, 4], [0, 2, 4]]
     flow = ImageDataGenerator().flow_from_dataframe(frame, folder, class_mode="binary", classes=["y", "x"], shuffle=False)
     assert flow[0][1].tolist() == [1, 0]
+    assert list(flow.labels) == [1, 0]
+
+
+def test_data_frames_know_the_classes_of_files_that_are_there(folder):
+    frame = {"filename": ["cats/0.png", "missing.png", "dogs/1.png"], "class": ["x", "a", "y"]}
+    flow = ImageDataGenerator().flow_from_dataframe(frame, folder, shuffle=False, class_mode="binary")
+    assert (flow.class_indices, flow[0][1].tolist(), list(flow.labels), list(flow.classes)) == ({"x": 0, "y": 1}, [0, 1], [0, 1], [0, 1])
+
+
+def test_data_frames_with_several_classes_of_an_image(folder):
+    several = [["b", "a"], ["c"], ["b"], ["d", "a"], ("a", "c")]
+    frame = {"filename": ["cats/0.png", "cats/1.png", "missing.png", "dogs/0.png", "dogs/1.png"], "class": several, "value": range(5)}
+    flow = ImageDataGenerator().flow_from_dataframe(frame, folder, target_size=(6, 4), shuffle=False)
+    assert flow.class_indices == {"a": 0, "b": 1, "c": 2, "d": 3}
+    assert flow[0][1].tolist() == [[1, 1, 0, 0], [0, 0, 1, 0], [1, 0, 0, 1], [1, 0, 1, 0]]
+    assert flow.labels == [[1, 0], [2], [3, 0], [0, 2]]
+    flow = ImageDataGenerator().flow_from_dataframe(frame, folder, target_size=(6, 4), shuffle=False, classes=["c", "b"])
+    assert (flow.samples, flow[0][1].tolist()) == (3, [[0, 1], [1, 0], [1, 0]])
+    equal = {**frame, "class": [["a", "b"], ["b", "c"], ["c", "a"], ["a", "b"], ["b", "a"]]}  # of one length each
+    assert ImageDataGenerator().flow_from_dataframe(equal, folder, shuffle=False)[0][1].tolist() == [[1, 1, 0], [0, 1, 1], [1, 1, 0], [1, 1, 0]]
+    where = "ImageDataGenerator.flow_from_dataframe"
+    with raises(ArgumentError, f"{where}(class_mode) needs 'categorical' for several classes of an image, got 'sparse'."):
+        ImageDataGenerator().flow_from_dataframe(frame, folder, class_mode="sparse")
+    with raises(ArgumentError, f"{where}(class_mode) needs two classes for 'binary', got 4.\n  fix: use 'sparse' or 'categorical'"):
+        ImageDataGenerator().flow_from_dataframe({**frame, "class": list("abbcd")}, folder, class_mode="binary")
+    with raises(ArgumentError, f"{where}(weight_col) needs a column of numbers, got 'filename' with 'cats/0.png'."):
+        ImageDataGenerator().flow_from_dataframe({**frame, "class": list("abbcd")}, folder, weight_col="filename")
 
 
 ERRORS = [

@@ -27,6 +27,12 @@ def test_there_and_back(source, target):
     np.testing.assert_allclose(array(bb.convert_format(there, target, source, height=20, width=24)), x, rtol=1e-4, atol=1e-5)
 
 
+def test_capital_letters():
+    x, y = boxes(5), boxes(3, seed=4)
+    np.testing.assert_array_equal(array(bb.convert_format(x, "XYXY", "center_XYWH")), array(bb.convert_format(x, "xyxy", "center_xywh")))
+    np.testing.assert_array_equal(array(bb.compute_iou(x, y, "XYWH")), array(bb.compute_iou(x, y, "xywh")))
+
+
 def test_overlap_counts_pixels():
     """On a grid of unit squares, areas are counts."""
     a, b = np.floor(boxes(7, seed=1)), np.floor(boxes(5, seed=2))

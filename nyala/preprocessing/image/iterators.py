@@ -117,7 +117,7 @@ class NumpyArrayIterator(_ImageIterator):
     """Batches of changed images of an array.
 
     Args:
-        x: (images, ...) of rank 4, or a tuple of it and further arrays, which stay as they are.
+        x: (images, ...) of rank 4, or a tuple or list of it and further arrays, which stay as they are.
         y: targets. sample_weight: weights. Batches are x, (x, y) or (x, y, weight).
         image_data_generator: says how images are changed.
         batch_size, shuffle, seed: as in Iterator.
@@ -144,9 +144,9 @@ class NumpyArrayIterator(_ImageIterator):
         dtype: Any = None,
     ) -> None:
         self._prepare(image_data_generator, data_format, save_to_dir, save_prefix, save_format, dtype)
-        first, others = (
-            (x[0], list(x[1])) if isinstance(x, tuple) and isinstance(x[1], list) else (x[0], list(x[1:])) if isinstance(x, tuple) else (x, [])
-        )
+        first, others = x, []
+        if isinstance(x, tuple) or (isinstance(x, list) and np.ndim(x[0]) == 4):
+            first, others = x[0], list(x[1]) if isinstance(x[1], list) else list(x[1:])
         arrays = [np.asarray(first), *map(np.asarray, others)]
         targets = [None if part is None else np.asarray(part) for part in (y, sample_weight)]
         lengths = [len(part) for part in (*arrays, *targets) if part is not None]
@@ -203,7 +203,10 @@ class _FileIterator(_ImageIterator):
         if isinstance(targets, list):  # of several outputs
             return [column[index_array] for column in targets]
         if self.class_mode == "categorical":
-            return np.eye(len(self.class_indices), dtype=self.dtype)[targets[index_array]]
+            rows = np.zeros((len(index_array), len(self.class_indices)), self.dtype)
+            for row, i in zip(rows, index_array, strict=True):
+                row[targets[i]] = 1  # one class, or a list of several
+            return rows
         return targets[index_array] if self.class_mode == "raw" else targets[index_array].astype(self.dtype)
 
     class_indices: dict[Any, int]
@@ -281,6 +284,7 @@ class DataFrameIterator(_FileIterator):
 
     Args:
         dataframe: with the columns x_col (paths), y_col (classes or values; a list of columns for "raw" and "multi_output") and weight_col.
+            Several classes of an image are a list in y_col, with class_mode "categorical".
         directory: in front of the paths.
         class_mode: that of DirectoryIterator, "raw" for the values as they are, or "multi_output" for a list of columns.
         validate_filenames: leave out rows whose file is missing or no image by its name.
@@ -322,15 +326,16 @@ class DataFrameIterator(_FileIterator):
         if validate_filenames:
             kept = kept[[self._is_image(name) for name in names]]
         labelled = class_mode in ("categorical", "binary", "sparse")
-        labels = np.asarray(dataframe[y_col]) if labelled else None
-        if labels is not None:
-            known = list(classes) if classes else sorted(set(labels.tolist()))
-            kept = kept[[labels[i] in known for i in kept]]
-            self.class_indices = {name: i for i, name in enumerate(known)}
+        numbers: dict[int, Any] = {}
+        if labelled:
+            self.class_indices, numbers = _numbered(where, dataframe[y_col], kept, classes, class_mode)
+            kept = kept[[i in numbers for i in kept]]
         kept = kept[part_of(len(kept), image_data_generator._validation_split, subset)]
         targets: Any = None
-        if labels is not None:
-            targets = self.classes = np.array([self.class_indices[labels[i]] for i in kept], np.int32)
+        if labelled:
+            self.classes = [numbers[i] for i in kept]
+            several = any(isinstance(number, list) for number in self.classes)
+            targets = np.array([*map(np.atleast_1d, self.classes), None], object)[:-1] if several else np.array(self.classes, np.int32)
         elif class_mode == "raw":
             targets = np.asarray(dataframe[y_col])[kept]
         elif class_mode == "multi_output":
@@ -339,9 +344,32 @@ class DataFrameIterator(_FileIterator):
         paths = [os.path.join(self.directory, name) for name in self.filenames]
         self._prepare_files(paths, targets, target_size, color_mode, class_mode, interpolation, keep_aspect_ratio)
         self.weights = None if weight_col is None else np.asarray(dataframe[weight_col])[kept]
+        if self.weights is not None and self.weights.dtype.kind not in "biuf":
+            raise ArgumentError(f"{where}(weight_col)", need="a column of numbers", got=f"{weight_col!r} with {str(self.weights[0])!r}")
         print(f"Found {self.samples} validated image filenames" + (f" belonging to {len(self.class_indices)} classes." if labelled else "."))
         super().__init__(self.samples, batch_size, shuffle, seed)
+
+    @property
+    def labels(self) -> Any:
+        """The classes as numbers, or the values of y_col."""
+        return self._targets if self.class_mode in ("raw", "multi_output", "input", None) else self.classes
 
     def _is_image(self, name: str) -> bool:
         path = os.path.join(self.directory, name)
         return name.lower().endswith((*SUFFIXES, ".ppm", ".tif", ".tiff")) and os.path.isfile(path)
+
+
+def _numbered(
+    where: str, names: Any, rows: np.ndarray, classes: Sequence[Any] | None, class_mode: str | None
+) -> tuple[dict[Any, int], dict[int, Any]]:
+    """The number of each class, and of each row that has a class its number, or a list of them where the column holds lists."""
+    column = [name.item() if isinstance(name, np.generic) else name for name in names]
+    several = {int(i): list(column[i]) for i in rows if isinstance(column[i], (list, tuple, set))}
+    if several and class_mode != "categorical":
+        raise ArgumentError(f"{where}(class_mode)", need="'categorical' for several classes of an image", got=repr(class_mode))
+    known = list(classes) if classes else sorted({name for i in rows for name in several.get(int(i), [column[i]])})
+    if class_mode == "binary" and len(known) != 2:
+        raise ArgumentError(f"{where}(class_mode)", need="two classes for 'binary'", got=f"{len(known)}", fix="use 'sparse' or 'categorical'")
+    number = {name: i for i, name in enumerate(known)}
+    found = {int(i): [number[name] for name in several.get(int(i), [column[i]]) if name in number] for i in rows}
+    return number, {i: numbers if i in several else numbers[0] for i, numbers in found.items() if numbers}
