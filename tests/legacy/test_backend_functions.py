@@ -52,7 +52,7 @@ def test_bias_of_each_place(engine):
         x, last, first = draws(*shape), draws(*shape[1:]), draws(*shape[2:], 3)
         with backend(engine):
             np.testing.assert_array_equal(host(K.bias_add(x, last, data_format="channels_last")), x + last)
-            np.testing.assert_array_equal(host(K.bias_add(x, first, data_format="channels_first")), x + np.moveaxis(first, -1, 0))
+            np.testing.assert_array_equal(host(K.bias_add(x, first, data_format="channels_first")), x + first.reshape(x.shape[1:]))
     with pytest.raises(ArgumentError, match="data_format needs 'channels_first' or 'channels_last', got 'first'"):
         K.bias_add(x, last, data_format="first")
 
@@ -77,6 +77,19 @@ def test_outputs_that_do_not_add_up_to_1_are_shares(engine, ignore):
     with backend(engine):
         found = host(K.sparse_categorical_crossentropy(ops.array(target), ops.array(output), ignore_class=ignore))
     np.testing.assert_allclose(found, np.where(target == ignore, 0, expected), 1e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_binary_cross_entropy_of_certainties(engine):
+    output, target = np.array([0, 1, 0, 1, 0.3, 0.8], "float32"), np.array([0, 1, 1, 0, 1, 0], "float32")
+    limit = -np.log(2e-7)
+    expected = [0, 0, limit, limit, -np.log(0.3), -np.log(0.2)]
+    with backend(engine):
+        given = ops.array(target), ops.array(output)
+        np.testing.assert_allclose(host(K.binary_crossentropy(*given)), expected, 2e-2, 1e-6)
+        np.testing.assert_allclose(host(K.binary_crossentropy(*given))[4:], expected[4:], 1e-5)
+        focal = host(K.binary_focal_crossentropy(*given, gamma=2.0))
+    np.testing.assert_allclose(focal, np.array(expected) * np.array([0, 0, 1, 1, 0.7**2, 0.8**2]), 2e-2, 1e-6)
 
 
 @pytest.mark.parametrize("engine", ENGINES)

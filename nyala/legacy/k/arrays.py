@@ -224,12 +224,12 @@ def batch_dot(x: Tensor, y: Tensor, axes: Any = None) -> Tensor:
 
 
 def bias_add(x: Tensor, bias: Tensor, data_format: str | None = None) -> Tensor:
-    """x plus one number for each channel, or one for each place and channel: (*s, c) in both data formats."""
+    """x plus one number for each channel, or one for each place and channel, (*s, c), which is reshaped to (c, *s) with channels first."""
     from nyala.legacy.k.windows import normalize_data_format
 
     if normalize_data_format(data_format) == "channels_first" and len(x.shape) > 2:
-        ones = (1,) * (len(x.shape) - 2)
-        bias = ops.reshape(bias, (bias.shape[0], *ones)) if len(bias.shape) == 1 else ops.moveaxis(bias, -1, 0)
+        places = bias.shape[:-1] if len(bias.shape) > 1 else (1,) * (len(x.shape) - 2)
+        bias = ops.reshape(bias, (bias.shape[-1], *places))
     return ops.add(x, bias)
 
 

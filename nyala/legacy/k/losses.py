@@ -14,8 +14,13 @@ from nyala.engines.protocol import Tensor
 
 
 def binary_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False) -> Tensor:
-    """Entry by entry."""
-    return ops.binary_crossentropy(target, output, from_logits=from_logits)
+    """Entry by entry; of probabilities at most -log(2 epsilon)."""
+    if from_logits:
+        return ops.binary_crossentropy(target, output, from_logits=True)
+    share, tiny = ops.clip(output, epsilon(), 1.0 - epsilon()), epsilon()
+    right = ops.multiply(target, ops.log(ops.add(share, tiny)))
+    wrong = ops.multiply(ops.subtract(1.0, target), ops.log(ops.add(ops.subtract(1.0, share), tiny)))
+    return ops.negative(ops.add(right, wrong))
 
 
 def categorical_crossentropy(target: Tensor, output: Tensor, from_logits: bool = False, axis: int = -1) -> Tensor:
@@ -38,7 +43,7 @@ def binary_focal_crossentropy(
     target: Tensor, output: Tensor, apply_class_balancing: bool = False, alpha: float = 0.25, gamma: float = 2.0, from_logits: bool = False
 ) -> Tensor:
     """Entry by entry: cross-entropy times (1 - probability of the truth) ** gamma."""
-    entropy = ops.binary_crossentropy(target, output, from_logits=from_logits)
+    entropy = binary_crossentropy(target, output, from_logits=from_logits)
     share = ops.sigmoid(output) if from_logits else output
     right = ops.add(ops.multiply(target, share), ops.multiply(ops.subtract(1.0, target), ops.subtract(1.0, share)))
     loss = ops.multiply(ops.power(ops.subtract(1.0, right), gamma), entropy)
