@@ -28,6 +28,7 @@ from nyala.engines.protocol import Tensor
 from nyala.layers.building import Building, CallSignature, call_signature
 from nyala.layers.input_spec import check_inputs
 from nyala.layers.leaves import run_from_leaves, wants_graph
+from nyala.layers.pipelines import in_pipeline, mapped
 from nyala.layers.shapes import shape_places, shapes_of
 
 
@@ -68,6 +69,8 @@ class Calling(Building):
             )
         if contains_symbolic(args) or (kwargs and contains_symbolic(kwargs)):
             return self.symbolic_call(*args, **kwargs)
+        if "tensorflow" in sys.modules and context.root is None and in_pipeline(args, kwargs):
+            return mapped(self, *args, **kwargs)
         run = self._run
         if context.root is None and current().has_backward and wants_graph(self, sys._getframe(1)):
             run = functools.partial(run_from_leaves, self)

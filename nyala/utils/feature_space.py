@@ -7,19 +7,21 @@ A `Feature` is a dtype, the layer that preprocesses it and how the result is enc
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from nyala import layers, ops
-from nyala.core import dtypes, names
+from nyala.core import dtypes, names, tree
 from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed, StateError
 from nyala.core.serialization import deserialize_keras_object, serialize_keras_object
 from nyala.core.symbolic import Symbolic, contains_symbolic
 from nyala.layers.arguments import as_choice, as_count
 from nyala.layers.layer import Layer
+from nyala.layers.pipelines import in_pipeline, mapped
 from nyala.layers.preprocessing.host import as_array, is_native
 
 __all__ = ["Cross", "Feature", "FeatureSpace"]
@@ -256,12 +258,22 @@ class FeatureSpace(Layer):
         columns = {key: data[key] for key in self.features}
         if contains_symbolic(columns):
             return self._encoded(columns)
+        if "tensorflow" in sys.modules and in_pipeline(columns):
+            return mapped(self._of_elements, columns)
         columns = {key: value if is_native(value) else as_array(value, f"FeatureSpace {self.name!r} ({key!r})") for key, value in columns.items()}
         single = all(len(value.shape) == 0 for value in columns.values())
         encoded = self._encoded({key: _column(value) for key, value in columns.items()})
         if not single:
             return encoded
         return {key: ops.squeeze(value, 0) for key, value in encoded.items()} if isinstance(encoded, dict) else ops.squeeze(encoded, 0)
+
+    def _of_elements(self, columns: dict[str, Any]) -> Any:
+        """The encoded features of columns or single values, which may be symbolic."""
+        if not contains_symbolic(columns):
+            return self(columns)
+        single = all(len(value.shape) == 0 for value in columns.values())
+        encoded = self._encoded({key: Symbolic((1 if single else value.shape[0], 1), value.dtype) for key, value in columns.items()})
+        return tree.map_structure(lambda value: Symbolic(value.shape[1:], value.dtype), encoded) if single else encoded
 
     def call(self, data: Any) -> Any:
         return self(data)

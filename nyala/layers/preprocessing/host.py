@@ -8,6 +8,7 @@ steps of a model, it computes with ops. Start at HostLayer.
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from nyala.engines import current
 from nyala.engines.protocol import Tensor
 from nyala.layers.arguments import as_choice, is_int
 from nyala.layers.layer import Layer
+from nyala.layers.pipelines import in_pipeline
 
 IN_FRONT = "strings are encoded on the host: call the layer on the data in front of the model, or of its compiled function"
 
@@ -151,7 +153,7 @@ class HostLayer(Layer):
     output_mode = "int"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not args or contains_symbolic(args) or not self._belongs_on_host(args[0]):
+        if not args or contains_symbolic(args) or not self._belongs_on_host(args[0]) or ("tensorflow" in sys.modules and in_pipeline(args, kwargs)):
             return super().__call__(*args, **kwargs)
         self.built = True
         try:
