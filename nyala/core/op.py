@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import dtypes, logits
+from nyala.core import dtypes, logits, sizes
 from nyala.core.errors import ArgumentTypeError, AxisError, DTypeError, NyalaError, ShapeError
 from nyala.core.variable import Variable
 from nyala.engines import current, engine, owner_of
@@ -188,6 +188,7 @@ def op(function: Callable | None = None, *, promote: str | None = None, scalars:
     starred = next((i for i, p in enumerate(parameters) if p.kind is p.VAR_POSITIONAL and str(p.annotation).startswith("Tensor")), None)
     required = [(i, p.name) for i, p in enumerate(parameters) if (i, p.name) in tensors and p.default is p.empty and i != starred]
     name, mode = function.__name__, promote
+    followed = name in sizes.FOLLOWED and function.__module__.startswith("nyala.ops.")
 
     def prepare(args: tuple, kwargs: dict) -> tuple[list, dict]:
         """Arguments with tensors converted and promoted."""
@@ -232,6 +233,7 @@ def op(function: Callable | None = None, *, promote: str | None = None, scalars:
             for value in kwargs.values():
                 if isinstance(value, Symbolic) or (isinstance(value, (list, tuple)) and contains_symbolic(value)):
                     return record(call, args, kwargs)
+        given = kwargs
         try:
             ready, kwargs = prepare(args, kwargs)
             shortcut = current().fast.get(name)
@@ -240,6 +242,8 @@ def op(function: Callable | None = None, *, promote: str | None = None, scalars:
                 result = function(*ready, **kwargs)
             if probability and logits.notes.on:
                 logits.note(name, result, ready[0], *ready[1:], **kwargs)
+            if followed and args and (current().abstract or current().compiles):
+                sizes.follow(name, result, *args, **given)
             return result
         except Exception as error:
             for i, parameter in required:

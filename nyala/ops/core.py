@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nyala.core import dtypes
+from nyala.core import dtypes, sizes
 from nyala.core.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from nyala.core.op import convert, engine, normalize_axis, op
 from nyala.core.symbolic import Symbolic
@@ -81,12 +81,16 @@ def convert_to_tensor(x: Any, dtype: Any = None, sparse: bool | None = None, rag
     if isinstance(x, Symbolic):
         return x if dtype in (None, x.dtype) else cast(x, dtype)
     if dtype is not None and isinstance(x, (list, tuple)):
-        return (
+        result = (
             cast(convert(x), dtype)
             if any(engine.is_tensor(v) or isinstance(v, Variable) for v in x)
             else convert(np.asarray(x, dtypes.numpy_dtype(dtype)), dtype)
         )
-    return convert(x, dtype)
+    else:
+        result = convert(x, dtype)
+    if result is not x and (engine.abstract or engine.compiles):
+        sizes.note(result, x)
+    return result
 
 
 def _need_dense(where: str, sparse: Any) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from nyala.core import dtypes
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.op import convert, engine, normalize_axis, op
+from nyala.core.sizes import plain
 from nyala.engines.protocol import Tensor
 
 Shape = int | Sequence[int]
@@ -24,6 +25,7 @@ def resolve(dtype: Any) -> str:
 
 def sizes(name: str, shape: Any) -> tuple[int, ...]:
     """A shape given as one size or several; sizes that are unknown or below 0 are refused."""
+    shape = plain(shape)
     given = tuple(shape) if isinstance(shape, (list, tuple)) or hasattr(shape, "__len__") else (shape,)
     try:
         result = tuple(int(size) for size in given)
@@ -134,6 +136,7 @@ def arange(start: float, stop: float | None = None, step: float | None = None, d
 
 def _number(name: str, value: Any) -> int | float:
     """A number that the host knows."""
+    value = plain(value)
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, (np.ndarray, np.generic)):

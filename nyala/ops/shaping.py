@@ -12,6 +12,7 @@ import numpy as np
 
 from nyala.core.errors import ArgumentError, AxisError, ShapeError
 from nyala.core.op import convert, engine, normalize_axes, normalize_axis, op
+from nyala.core.sizes import plain
 from nyala.engines.protocol import Tensor
 from nyala.ops._dtypes import Axis, has_values
 
@@ -19,7 +20,8 @@ from nyala.ops._dtypes import Axis, has_values
 
 
 def _listed(value: Any) -> Any:
-    """Several values as they are, one as a tuple of one."""
+    """Several values as they are, one as a tuple of one; sizes for a tensor of known ones."""
+    value = plain(value)
     return value if hasattr(value, "__len__") else (value,)
 
 

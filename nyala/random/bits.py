@@ -12,6 +12,7 @@ import numpy as np
 from nyala.core import dtypes
 from nyala.core.errors import ArgumentError, ShapeError
 from nyala.core.op import convert, engine
+from nyala.core.sizes import plain
 from nyala.engines.protocol import Tensor
 
 DIGITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # binary digits that each dtype holds
@@ -23,6 +24,7 @@ def as_shape(where: str, shape: Any) -> tuple[int, ...]:
     >>> as_shape("normal(shape)", [2, 3]), as_shape("normal(shape)", 4)
     ((2, 3), (4,))
     """
+    shape = plain(shape)
     if engine.is_tensor(shape) and not engine.abstract:
         with contextlib.suppress(Exception):  # a tracer has no values, and is refused below
             shape = engine.to_numpy(shape).tolist()
