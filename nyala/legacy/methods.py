@@ -28,6 +28,7 @@ from nyala.engines import real_engine
 from nyala.layers.calling import context
 from nyala.layers.layer import Layer, shapes_of
 from nyala.legacy import tables
+from nyala.legacy.closures import watching
 from nyala.metrics import Metric
 from nyala.models.functional import Functional
 from nyala.models.model import Model
@@ -123,15 +124,21 @@ def _evaluate(evaluate: Callable) -> Callable:
     return call
 
 
+_COMPILE_PLACES = ("optimizer", "loss")  # in every generation
+
+
 def _compile(compile: Callable) -> Callable:
-    """compile, which takes words of old, and metrics of one batch by their names."""
+    """compile, which takes words of old, metrics of one batch by their names, and losses that read symbolic tensors of the model."""
 
     @functools.wraps(compile)
     def call(self: Any, *args: Any, **kwargs: Any) -> None:
         kwargs = {k: v for k, v in kwargs.items() if k not in tables.COMPILE_HARMLESS}
+        kwargs = {**dict(zip(_COMPILE_PLACES, args, strict=False)), **kwargs}
         if kwargs.get("metrics"):
-            kwargs["metrics"] = tree.map_structure(_metric, kwargs["metrics"])
-        compile(self, *args, **kwargs)
+            kwargs["metrics"] = watching(self, tree.map_structure(_metric, kwargs["metrics"]))
+        if kwargs.get("loss") is not None:
+            kwargs["loss"] = watching(self, kwargs["loss"])
+        compile(self, *args[len(_COMPILE_PLACES) :], **kwargs)
         _flags[self] = [(weakref.ref(layer), layer._trainable) for layer in self._flatten_layers()]
 
     return call
