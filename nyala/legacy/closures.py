@@ -86,7 +86,7 @@ def _is_own(function: Any) -> bool:
     return isinstance(function, types.FunctionType) and str(function.__globals__.get("__name__")).partition(".")[0] not in _LIBRARIES
 
 
-def _reads(function: types.FunctionType) -> tuple[dict[str, Any], dict[str, Any]]:
+def _reads(function: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a function reads by name: in its closure, and among globals."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     closed = {name: cell.cell_contents for name, cell in cells if cell != types.CellType()}
@@ -128,7 +128,7 @@ def _with(value: Any, known: dict[int, Any], made: dict[int, Any]) -> Any:
     closed, read = _reads(value)
     space = dict(value.__globals__)
     cells = {name: types.CellType() for name in closed}
-    places = [cells.get(name, cell) for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)]
+    places: Any = [cells.get(name, cell) for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True)]
     new = types.FunctionType(value.__code__, space, value.__name__, value.__defaults__, tuple(places) if places else None)
     new.__kwdefaults__ = value.__kwdefaults__
     made[id(value)] = new

@@ -27,7 +27,7 @@ from nyala.core.variable import as_variable
 from nyala.engines import real_engine
 from nyala.layers.calling import context
 from nyala.layers.layer import Layer, shapes_of
-from nyala.legacy import tables
+from nyala.legacy import own_optimizers, tables
 from nyala.legacy.closures import watching
 from nyala.metrics import Metric
 from nyala.models.functional import Functional
@@ -550,7 +550,10 @@ ADDITIONS: list[tuple[Any, dict[str, Any]]] = [
         "trainable_weights": _Around(lambda found: _settable(found, True)),
         "non_trainable_weights": _Around(lambda found: _settable(found, False)),
     }),
-    (Optimizer, {"minimize": minimize}),
+    (Optimizer, {
+        "minimize": minimize, "get_updates": own_optimizers.get_updates, "get_gradients": own_optimizers.get_gradients,
+        "_update": _Around(own_optimizers.update), "_add_slots": _Around(own_optimizers.add_slots),
+    }),
     (Metric, {"add_weight": _Around(_named_first(_METRIC_PLACES))}),
     (CallbackList, {name: _Around(_with_logs) for name in _HOOKS}),
     (History, {"on_train_begin": _on_train_begin}),

@@ -91,7 +91,7 @@ _METRICS: tuple[Source, ...] = (
 )  # fmt: skip
 _OPTIMIZER_NAMES = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Nadam", "RMSprop", "SGD")
 _OPTIMIZERS: tuple[Source, ...] = (
-    {**dict.fromkeys(_OPTIMIZER_NAMES, _THEN), **{name.lower(): f"{_THEN}{name}" for name in _OPTIMIZER_NAMES},
+    {**dict.fromkeys((*_OPTIMIZER_NAMES, "Optimizer"), _THEN), **{name.lower(): f"{_THEN}{name}" for name in _OPTIMIZER_NAMES},
      "clip_norm": _HELPERS, "optimizer_from_config": _HELPERS, "get_from_module": _HELPERS},
     "nyala.optimizers", _SMALL, _LEAKS,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nyala import callbacks, constraints, initializers, layers, ops, regularizers
+from nyala import callbacks, constraints, initializers, layers, ops, optimizers, regularizers
 from nyala.core.config import epsilon
 from nyala.engines.protocol import Tensor
 from nyala.layers import Layer
@@ -305,13 +305,20 @@ def optimizer(name: str) -> Any:
     >>> float(optimizer("Adam")(lr=0.5, epsilon=None).learning_rate)
     0.5
     """
-    from nyala import optimizers
     from nyala.legacy.tables import OPTIMIZER_HARMLESS
 
     translate = spelling.renaming({}, OPTIMIZER_HARMLESS, frozenset({"epsilon"}))
     return spelling.view(getattr(optimizers, name), name, translate)
 
 
+def _own(args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+    """The base of optimizers of one's own needs no learning rate, and may get its name in front."""
+    if args and isinstance(args[0], str):
+        args, kwargs = args[1:], {"name": args[0], **kwargs}
+    return args, kwargs if args or "lr" in kwargs else {"learning_rate": 0.01, **kwargs}
+
+
+Optimizer = spelling.view(optimizers.Optimizer, "Optimizer", _own)
 Adadelta, Adagrad, Adam, Adamax = (optimizer(name) for name in ("Adadelta", "Adagrad", "Adam", "Adamax"))
 AdamW, Ftrl, Nadam, RMSprop, SGD = (optimizer(name) for name in ("AdamW", "Ftrl", "Nadam", "RMSprop", "SGD"))
 

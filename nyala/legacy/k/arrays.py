@@ -15,6 +15,7 @@ from nyala.core.errors import ShapeError
 from nyala.core.symbolic import Symbolic
 from nyala.core.variable import Variable
 from nyala.engines.protocol import Tensor
+from nyala.legacy.own_optimizers import Updates, made
 
 # The same under the same name, or under another one.
 cos, exp, log, round, sign, sin, square = ops.cos, ops.exp, ops.log, ops.round, ops.sign, ops.sin, ops.square
@@ -359,14 +360,26 @@ def transpose_shape(shape: Sequence[Any], target_format: str, spatial_axes: Sequ
 # Making tensors -------------------------------------------------------------------------------------------------------------------
 
 
-def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Variable:
-    """A variable of zeros."""
-    return Variable("zeros", _sizes(shape), dtype or floatx(), name=name)
+def zeros(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
+    """A variable of zeros; in the call of a layer a tensor, whose sizes may be those of others.
+
+    >>> zeros((2, 3)).numpy().tolist()
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    return _filled(ops.zeros, shape, dtype, name)
 
 
-def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Variable:
-    """A variable of ones."""
-    return Variable("ones", _sizes(shape), dtype or floatx(), name=name)
+def ones(shape: Any, dtype: Any = None, name: str | None = None) -> Any:
+    """A variable of ones; in the call of a layer a tensor, whose sizes may be those of others."""
+    return _filled(ops.ones, shape, dtype, name)
+
+
+def _filled(fill: Callable, shape: Any, dtype: Any, name: str | None) -> Any:
+    from nyala.layers.layer import context
+
+    if context.root is not None and not Updates.running:
+        return fill(shape, dtype or floatx())
+    return made(lambda: Variable(fill, _sizes(shape), dtype or floatx(), name=name))
 
 
 def _sizes(shape: Any) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from nyala.core.transforms import jit
 from nyala.core.variable import Scope, Variable
 from nyala.engines import current
 from nyala.layers.layer import context
+from nyala.legacy.own_optimizers import Updates, made
 from nyala.models.graph import Graph
 
 # Whether the model trains ----------------------------------------------------------------------------------------------------------
@@ -219,6 +220,8 @@ def gradients(loss: Any, variables: Any) -> list[Any]:
     [[2.0, 6.0]]
     """
     given = list(variables) if isinstance(variables, (list, tuple)) else [variables]
+    if isinstance(loss, Updates):
+        return loss.gradients_of(given)
     if not isinstance(loss, Symbolic):
         raise ArgumentError(
             "K.gradients(loss)",
@@ -289,9 +292,13 @@ def variable(value: Any, dtype: Any = None, name: str | None = None, constraint:
     if isinstance(value, Symbolic):
         raise ArgumentError("K.variable(value)", need="numbers", got="a symbolic tensor", fix="use it as it is")
     array = np.asarray(ops.convert_to_numpy(value) if ops.is_tensor(value) or isinstance(value, Variable) else value)
-    made = Variable(array.astype(str(dtype or floatx())) if str(dtype) != "bfloat16" else array, dtype=dtype or floatx(), name=name)
-    made.constraint = constraints.get(constraint)
-    return made
+
+    def make() -> Variable:
+        new = Variable(array.astype(str(dtype or floatx())) if str(dtype) != "bfloat16" else array, dtype=dtype or floatx(), name=name)
+        new.constraint = constraints.get(constraint)
+        return new
+
+    return made(make)
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Any:
@@ -347,6 +354,9 @@ def _update(x: Any, make: Callable[[], Any], only_in_training: bool) -> Any:
     new = make()
     if isinstance(new, Symbolic):
         return Update((x, new))
+    if Updates.running:
+        Updates.running[-1].set(x, new)
+        return x
     if context.root is None or context.training:
         x.assign(new)
     return x
