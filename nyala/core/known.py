@@ -165,6 +165,8 @@ def op_named(name: str) -> Any:
 
     if name in NOT_IN_GRAPHS:
         return None
+    if name == "convert_to_tensor":  # of a symbolic tensor a cast, or nothing, but Keras writes it
+        return ops.convert_to_tensor
     for part in (ops, ops.image):
         if name in part.__all__:
             value = getattr(part, name)

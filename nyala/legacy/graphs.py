@@ -84,13 +84,17 @@ def build(
 
 def _with_modules(entry: Config) -> Config:
     """The config of a model in an .h5 file of Keras 3: layers and ops in it, which stand without their module, get it."""
+    from nyala.models.serialization import is_op_class
+
     config = entry.get("config")
     if not isinstance(config, dict) or not isinstance(config.get("layers"), list):
         return entry
     layers = []
     for layer in config["layers"]:
         if isinstance(layer, dict) and "module" not in layer and isinstance(layer.get("config"), dict) and "layers" not in layer["config"]:
-            is_op = layer.get("inbound_nodes") and not {"trainable", "dtype", "batch_shape"} & set(layer["config"])
+            inner = layer["config"]
+            is_op = layer.get("inbound_nodes") and not {"trainable", "batch_shape"} & set(inner)
+            is_op = is_op and ("dtype" not in inner or is_op_class(layer.get("class_name")))  # ops have a dtype if their function takes one
             layer = {"module": "keras.src.ops.numpy", **layer} if is_op else layer
         layers.append(_with_modules(layer) if isinstance(layer, dict) else layer)
     return {**entry, "config": {**config, "layers": layers}}

@@ -151,9 +151,14 @@ def _op_names() -> dict[str, str]:
     return {class_name(name): name for name in known.known_names("op")}
 
 
+def is_op_class(name: Any) -> bool:
+    """Whether a config that names this may mean an op."""
+    return isinstance(name, str) and name in _op_names()
+
+
 def op_of_class(name: Any) -> Any:
     """The op that a config names. Raises UnknownObjectError with near matches."""
-    if isinstance(name, str) and name in _op_names():
+    if is_op_class(name):
         return known.op_named(_op_names()[name])
     near = difflib.get_close_matches(str(name), _op_names(), n=3)
     raise UnknownObjectError(
@@ -169,8 +174,9 @@ def _find_op(entry: Mapping[str, Any]) -> tuple[Function, dict[str, Any]] | None
     if not str(entry.get("module")).startswith(("keras.src.ops", "keras.ops", "nyala.ops")):
         return None
     found = op_of_class(entry["class_name"])
-    config = {k: revive(v, "arguments") for k, v in entry["config"].items() if k not in ("name", "dtype")}
     parameters = inspect.signature(found).parameters
+    given = {k: v for k, v in entry["config"].items() if k != "name" and not (k == "dtype" and (k not in parameters or isinstance(v, dict)))}
+    config = {k: revive(v, "arguments") for k, v in given.items()}
     named = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     return Function(found, entry["config"].get("name")), {k: v for k, v in config.items() if named or k in parameters}
 

@@ -111,6 +111,54 @@ def test_ops_are_written_as_keras_writes_them():
     assert class_name("log_softmax") == "LogSoftmax"
 
 
+TYPED = {
+    "cast": lambda x: ops.cast(x, "int32"),
+    "saturate_cast": lambda x: ops.saturate_cast(x, "uint8"),
+    "zeros_like": lambda x: ops.zeros_like(x, dtype="int32"),
+    "ones_like": lambda x: ops.ones_like(x),
+    "full_like": lambda x: ops.full_like(x, 2, dtype="int32"),
+    "cumsum": lambda x: ops.cumsum(x, axis=1, dtype="float16"),
+    "one_hot": lambda x: ops.one_hot(ops.cast(x, "int32"), 3, dtype="int32"),
+    "convert_to_tensor": lambda x: ops.convert_to_tensor(x, dtype="int32"),
+}
+
+
+@pytest.mark.parametrize("suffix", ["json", "keras", "h5"])
+@pytest.mark.parametrize("name", TYPED)
+def test_a_dtype_that_an_op_was_told_is_kept(name, suffix, tmp_path):
+    x = nyala.Input((3,))
+    model = nyala.Model(x, TYPED[name](x))
+    if suffix == "json":
+        twin = model_from_json(model.to_json())
+    else:
+        model.save(tmp_path / f"model.{suffix}")
+        twin = nyala.models.load_model(tmp_path / f"model.{suffix}")
+    data = np.array([[0.0, 1.0, 2.0], [2.0, 2.0, 1.0]], "float32")
+    result, expected = array(twin(data)), array(model(data))
+    assert (twin.output.dtype, result.dtype) == (model.output.dtype, expected.dtype)
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_convert_to_tensor_of_keras_is_a_cast():
+    """Keras has an op of that name in its graphs."""
+    x = nyala.Input((3,))
+    config = nyala.Model(x, ops.cast(x, "int32")).get_config()
+    config["layers"][1] |= {"class_name": "ConvertToTensor", "config": {"name": "cast", "dtype": "int32", "sparse": None, "ragged": None}}
+    twin = nyala.Model.from_config(config)
+    assert array(twin(np.array([[1.5, 2.5, -3.5]], "float32"))).tolist() == [[1, 2, -3]]
+
+
+def test_ops_without_a_module_are_known_by_name():
+    """As in the .h5 files of Keras 3."""
+    from nyala.legacy.graphs import _with_modules
+
+    x = nyala.Input((3,))
+    config = nyala.Model(x, ops.zeros_like(x, dtype="int32")).get_config()
+    bare = [{k: v for k, v in layer.items() if k != "module"} for layer in config["layers"]]
+    made = _with_modules({"class_name": "Functional", "config": {**config, "layers": bare}})
+    assert [layer.get("module") for layer in made["config"]["layers"]] == [None, "keras.src.ops.numpy"]
+
+
 def test_training_said_in_the_graph_survives_and_what_keras_writes_does_not_count(normal):
     x = nyala.Input((100,))
     a = np.abs(normal(5, 100)) + 1.0
