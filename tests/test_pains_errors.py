@@ -188,3 +188,46 @@ def test_a_target_for_each_step_may_have_weights_of_classes():
         model.compile("sgd", "sparse_categorical_crossentropy")
         steps, labels = np.ones((6, 5, 3), "float32"), np.arange(30).reshape(6, 5, 1) % 4
         assert np.isfinite(model.fit(steps, labels, class_weight={0: 1.0, 1: 5.0, 2: 0.0, 3: 1.0}, verbose=0).history["loss"][0])
+
+
+@pytest.mark.parametrize(("call", "text"), [
+    (
+        lambda: nyala.utils.normalize(np.ones((2, 3)), axis=None),
+        "normalize(axis) needs one axis, an integer, got None.\n  fix: divide by the norm of all: x / np.linalg.norm(x)",
+    ),
+    (
+        lambda: nyala.Sequential([layers.Dense(1)], name="linear").get_layer(index=0.5),
+        "Model 'linear'.get_layer(index) needs an integer, got 0.5.\n  fix: for a name pass name=",
+    ),
+    (
+        lambda: nyala.Sequential([layers.Dense(1)], name="linear").get_layer(index="last"),
+        "Model 'linear'.get_layer(index) needs an integer, got 'last'.\n  fix: for a name pass name=",
+    ),
+    (lambda: nyala.config.set_epsilon("a"), "set_epsilon(value) needs a number between 0 and 1, got 'a'."),
+    (
+        lambda: nyala.config.set_image_data_format(None),
+        "set_image_data_format(data_format) needs one of ('channels_last', 'channels_first'), got None.",
+    ),
+])  # fmt: skip
+def test_arguments_of_another_kind(call, text):
+    with pytest.raises((ArgumentError, ArgumentTypeError)) as caught:
+        call()
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(("size", "fix"), [(4, "\n  fix: pass (4, 4)"), ((4,), "")])
+def test_the_size_of_an_image_is_two_numbers(size, fix, tmp_path):
+    nyala.utils.save_img(tmp_path / "image.png", np.zeros((5, 6, 3)))
+    with pytest.raises(ArgumentError) as caught:
+        nyala.utils.load_img(tmp_path / "image.png", target_size=size)
+    assert str(caught.value) == f"load_img(target_size) needs None or (height, width), got {size!r}.{fix}"
+
+
+def test_functions_of_numpy_in_a_lambda():
+    with pytest.raises(ArgumentTypeError) as caught:
+        layers.Lambda(np.log)(nyala.Input((3,)))
+    assert str(caught.value) == (
+        "a function on symbolic tensors needs functions of nyala.ops, got one of NumPy.\n"
+        "  why: NumPy computes on arrays, and these tensors have no values yet\n"
+        "  fix: write nyala.ops.log for np.log, and the like"
+    )

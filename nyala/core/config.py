@@ -57,7 +57,7 @@ def epsilon() -> float:
 
 def set_epsilon(value: float) -> None:
     """Set the small number that keeps divisions and logarithms finite."""
-    if not 0 < float(value) < 1:
+    if isinstance(value, str) or not hasattr(value, "__float__") or not 0 < float(value) < 1:
         raise ArgumentError("set_epsilon(value)", need="a number between 0 and 1", got=repr(value))
     _settings()["epsilon"] = float(value)
 
@@ -69,6 +69,8 @@ def image_data_format() -> str:
 
 def set_image_data_format(data_format: str) -> None:
     """Set the default position of the channels axis."""
+    if data_format is None:
+        raise ArgumentError("set_image_data_format(data_format)", need=f"one of {FORMATS}", got="None")
     _settings()["image_data_format"] = standardize_data_format(data_format)
 
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from nyala.core.errors import ArgumentError, LookupFailed
+from nyala.core.errors import ArgumentError, ArgumentTypeError, LookupFailed
 from nyala.layers.layer import Layer, is_shape
 from nyala.training.trainer import Trainer
 
@@ -70,6 +70,8 @@ class Model(Trainer, Layer):
         if (name is None) == (index is None):
             raise ArgumentError("get_layer", need="a name or an index", got="both" if name is not None else "neither")
         if index is not None:
+            if isinstance(index, bool) or not hasattr(index, "__index__"):
+                raise ArgumentTypeError(f"Model {self.name!r}.get_layer(index)", need="an integer", got=repr(index), fix="for a name pass name=")
             if not -len(self.layers) <= index < len(self.layers):
                 raise LookupFailed(f"Model {self.name!r}.get_layer", need=f"an index below {len(self.layers)}", got=f"{index}")
             return self.layers[index]

@@ -372,8 +372,11 @@ def top_k(x: Tensor, k: int, sorted: bool = True) -> tuple[Tensor, Tensor]:
     >>> values.tolist(), indices.tolist()
     ([5.0, 3.0], [2, 0])
     """
-    if x.ndim == 0 or not isinstance(k, (int, np.integer)) or not 0 < k <= x.shape[-1]:
-        raise ArgumentError("top_k(k)", need=f"an integer from 1 to the size of the last axis of shape {tuple(x.shape)}", got=repr(k))
+    if x.ndim == 0 or not isinstance(k, (int, np.integer)) or not 0 <= k <= x.shape[-1]:
+        raise ArgumentError("top_k(k)", need=f"an integer from 0 to the size of the last axis of shape {tuple(x.shape)}", got=repr(k))
+    if k == 0:
+        shape = (*x.shape[:-1], 0)
+        return engine.full(shape, 0, engine.dtype(x)), engine.full(shape, 0, "int32")
     return engine.top_k(x, int(k))
 
 

@@ -26,6 +26,8 @@ def max_pool(inputs: Tensor, pool_size: Sizes, strides: Sizes | None = None, pad
     >>> max_pool([[[1.0], [3.0], [2.0], [0.0]]], 2).tolist()
     [[[3.0], [2.0]]]
     """
+    if engine.dtype(inputs) == "bool":
+        return engine.cast(_pool("max_pool", engine.cast(inputs, "int32"), pool_size, strides, padding, data_format), "bool")
     return _pool("max_pool", inputs, pool_size, strides, padding, data_format)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from nyala.core import dtypes
 from nyala.core.errors import ArgumentError, AxisError, ShapeError
 from nyala.core.op import convert, engine, normalize_axes, normalize_axis, op
 from nyala.core.sizes import plain
@@ -443,7 +444,7 @@ def _pairs(name: str, given: Any, ndim: int) -> list[tuple[int, int]]:
 def _pad_constant(x: Tensor, widths: list[tuple[int, int]], value: Any) -> Tensor:
     dtype = engine.dtype(x)
     if isinstance(value, (bool, int, float)):
-        return engine.pad(x, widths, value if dtype not in ("bool",) else bool(value))
+        return engine.pad(x, widths, _as_held(value, dtype))
     if not has_values(value):  # a tensor: fill by selection
         inside = engine.pad(engine.full(tuple(x.shape), True, "bool"), widths, False)
         return engine.where(inside, engine.pad(x, widths, 0 if dtype != "bool" else False), engine.cast(convert(value), dtype))
@@ -452,8 +453,15 @@ def _pad_constant(x: Tensor, widths: list[tuple[int, int]], value: Any) -> Tenso
         for side, (width, fill) in enumerate(zip(pair, fills, strict=True)):
             around = [(0, 0)] * x.ndim
             around[axis] = (width, 0) if side == 0 else (0, width)
-            x = engine.pad(x, around, fill) if width else x
+            x = engine.pad(x, around, _as_held(fill, dtype)) if width else x
     return x
+
+
+def _as_held(value: Any, dtype: str) -> Any:
+    """A number as a dtype holds it: integers beyond its range begin again at the other end."""
+    if dtype == "bool":
+        return bool(value)
+    return np.asarray(int(value)).astype(dtype).item() if dtypes.is_integer(dtype) and type(value) is not bool else value
 
 
 def _pad_axis(x: Tensor, axis: int, before: int, after: int, mode: str) -> Tensor:

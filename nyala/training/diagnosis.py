@@ -17,6 +17,7 @@ from nyala.core.op import convert
 from nyala.core.transforms import value_and_grad
 from nyala.core.variable import Scope
 from nyala.engines import current
+from nyala.layers.core.embedding import Embedding
 from nyala.training.data import ArrayData, masked, unpack_x_y_sample_weight
 
 SECONDS = 20.0  # that a diagnosis may take
@@ -35,6 +36,10 @@ def explain_nan(model: Any, data: Any, before: Sequence[Any] | None = None, last
     arrays, one = (data, "") if isinstance(data, ArrayData) else (_as_data(last), " of that batch")
     if arrays is not None and (found := _in_the_data(arrays, one)):
         return found
+    if arrays is not None:
+        with contextlib.suppress(Exception), np.errstate(all="ignore"), Scope(model.weights, [w.value for w in model.weights]):
+            if found := _first(arrays, lambda batch: _in_ids(model, batch)):
+                return found
     broken = [weight.path for weight in model.weights if not _is_finite(weight.numpy())]
     if broken and before is None:
         seen = "either" if not one else "the data of an earlier batch hold nan (pass nyala.callbacks.TerminateOnNaN() to find it),"
@@ -99,9 +104,44 @@ def _batches(data: ArrayData) -> Iterator[tuple[int, tuple]]:
         yield start, masked(data.batch(slice(start, start + data.batch_size)))
 
 
+def _in_ids(model: Any, batch: tuple) -> Found | None:
+    """The first layer that is asked for a row that its table has not."""
+
+    def look(layer: Any, args: tuple, outputs: Any) -> Found | None:
+        size = layer.input_dim
+        ids = np.asarray(current().to_numpy(convert(args[0])))
+        wrong = (ids >= size) | (ids < -size)
+        if not wrong.any():
+            return None
+        need = f"layer {layer.name!r} has rows for ids from 0 to {size - 1}, and got {int(ids[wrong][0])}"
+        return f"{need}{{row}}: make it Embedding({int(ids.max()) + 1}, {layer.output_dim}), or map rare ids to one that it has", _row_of(wrong)
+
+    return _watched(model, batch, look, lambda layer: isinstance(layer, Embedding))
+
+
+def _row_of(wrong: np.ndarray) -> int | None:
+    return int(np.argwhere(wrong)[0][0]) if wrong.ndim else None
+
+
 def _in_a_layer(model: Any, batch: tuple) -> Found | None:
     """The first layer whose output is not finite."""
     here = current()
+
+    def look(layer: Any, args: tuple, outputs: Any) -> Found | None:
+        for output in tree.flatten(outputs):
+            value = np.asarray(here.to_numpy(output), "float64") if here.is_tensor(output) else None
+            if value is not None and not np.isfinite(value).all():
+                text = "gives nan or infinity{row}: look for a division by zero, a log of zero or an overflow there"
+                return f"layer {layer.name!r} {text}", _first_row(value)
+        return None
+
+    return _watched(model, batch, look)
+
+
+def _watched(
+    model: Any, batch: tuple, look: Callable[[Any, tuple, Any], Found | None], which: Callable[[Any], bool] = lambda _: True
+) -> Found | None:
+    """The first thing that look finds when the layers run: it is given a layer, its arguments and its outputs."""
     found: list[Found] = []
 
     def watching(layer: Any) -> Any:
@@ -109,20 +149,18 @@ def _in_a_layer(model: Any, batch: tuple) -> Found | None:
 
         def run(args: tuple, kwargs: dict) -> Any:
             outputs = original(layer, args, kwargs)
-            for output in tree.flatten(outputs):
-                value = np.asarray(here.to_numpy(output), "float64") if here.is_tensor(output) else None
-                if value is not None and not np.isfinite(value).all():
-                    text = "gives nan or infinity{row}: look for a division by zero, a log of zero or an overflow there"
-                    found.append((f"layer {layer.name!r} {text}", _first_row(value)))
+            if (seen := look(layer, args, outputs)) is not None:
+                found.append(seen)
             return outputs
 
         return run
 
-    layers = list(model._flatten_layers(include_self=False))
+    layers = [layer for layer in model._flatten_layers(include_self=False) if which(layer)]
     try:
         for layer in layers:
             layer.__dict__["_run"] = watching(layer)
-        model(batch[0], training=True)
+        if layers:
+            model(batch[0], training=True)
     finally:
         for layer in layers:
             layer.__dict__.pop("_run", None)

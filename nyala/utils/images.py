@@ -39,6 +39,9 @@ def load_img(path: Any, color_mode: str = "rgb", target_size: Any = None, interp
     image_module = need("PIL.Image", "image", "load_img")
     as_choice("load_img(color_mode)", color_mode, tuple(MODES))
     as_choice("load_img(interpolation)", interpolation, FILTERS)
+    if target_size is not None and not (isinstance(target_size, (list, tuple)) and len(target_size) in (2, 3)):
+        fix = f"pass ({target_size}, {target_size})" if isinstance(target_size, int) else ""
+        raise ArgumentError("load_img(target_size)", need="None or (height, width)", got=repr(target_size), fix=fix)
     try:
         with image_module.open(path) as file:
             image = _in_mode(file, color_mode)

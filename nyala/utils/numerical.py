@@ -64,6 +64,8 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
     >>> normalize(np.array([[3.0, 4.0]]))
     array([[0.6, 0.8]])
     """
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+        raise ArgumentError("normalize(axis)", need="one axis, an integer", got=repr(axis), fix="divide by the norm of all: x / np.linalg.norm(x)")
     if isinstance(x, (np.ndarray, list, tuple)):
         x = np.asarray(x)
         norm = np.atleast_1d(np.linalg.norm(x, order, axis))

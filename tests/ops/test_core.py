@@ -153,7 +153,7 @@ ROWS = [
         [different(3, 7), 2],
         dtype=None,
         takes="",
-        errors=[([normal(2, 3), 4], {}, "top_k(k) needs an integer from 1 to the size of the last axis of shape (2, 3), got 4.")],
+        errors=[([normal(2, 3), 4], {}, "top_k(k) needs an integer from 0 to the size of the last axis of shape (2, 3), got 4.")],
     ),
     Row(
         "in_top_k",
@@ -438,3 +438,8 @@ def test_custom_gradient(name):
         (value, _), gradients = engine.value_and_grad(loss)(pair)
         assert float(value) == 3.0 + 16.0
         assert [numbers(g) for g in gradients] == [[100.0, 200.0], [-1.0, -2.0]]
+
+
+def test_the_largest_none():
+    values, indices = ops.top_k(np.ones((2, 3), "float32"), 0)
+    assert (tuple(values.shape), tuple(indices.shape), nyala.backend.standardize_dtype(indices.dtype)) == ((2, 0), (2, 0), "int32")

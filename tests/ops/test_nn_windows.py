@@ -305,3 +305,13 @@ def test_unknown_spatial_sizes_stay_unknown():
     assert ops.conv(Symbolic((None, None, 3)), Symbolic((3, 3, 5)), padding="same").shape == (None, None, 5)
     assert ops.max_pool(Symbolic((None, None, 7, 3)), 2).shape == (None, None, 3, 3)
     assert ops.conv_transpose(Symbolic((None, 4, None, 3)), Symbolic((3, 3, 5, 3)), 2, "same").shape == (None, 8, None, 5)
+
+
+def test_the_largest_of_bools():
+    x = np.zeros((1, 4, 5, 1), bool)
+    x[0, 1, 3] = True
+    for engine in engines():
+        with backend(engine):
+            result = ops.convert_to_numpy(ops.max_pool(x, 2))
+        assert (result.dtype, result[0, :, :, 0].tolist()) == (bool, [[False, True], [False, False]])
+    assert ops.max_pool(Symbolic((None, 4, 5, 1), "bool"), 2).dtype == "bool"

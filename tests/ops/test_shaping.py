@@ -2,7 +2,10 @@
 """Rearrangements: reshape, permute, join, split, repeat, pad."""
 
 import numpy as np
+import pytest
 
+from nyala import ops
+from nyala.ops import convert_to_numpy as array
 from tests.ops.table import Row, checks, different, fixed, integers, normal
 
 X, EMPTY = [normal(2, 3, 5)], fixed(np.zeros((0, 3)))
@@ -180,3 +183,12 @@ ROWS = [
     ),
 ]
 globals().update(checks(ROWS))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value", "held"), [("uint8", -1, 255), ("int8", 200, -56), ("bool", 2, True), ("int32", -1, -1), ("float32", 1, 1.0)]
+)
+def test_what_pads_is_held_as_the_dtype_holds_it(dtype, value, held):
+    with_one = array(ops.pad(np.ones(2, dtype), 1, constant_values=value))
+    with_pairs = array(ops.pad(np.ones(2, dtype), 1, constant_values=((value, 0),)))
+    assert (with_one.tolist(), with_pairs.tolist(), with_one.dtype) == ([held, 1, 1, held], [held, 1, 1, 0], dtype)

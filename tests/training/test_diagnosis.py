@@ -133,3 +133,15 @@ def test_streams_are_looked_at_batch_by_batch(eager):
 def test_the_cause_is_said_once(eager, recwarn):
     network().fit(with_nan(X, 6), Y, batch_size=4, verbose=0, callbacks=[TerminateOnNaN()])
     assert not [w for w in recwarn if "the loss is" in str(w.message)]
+
+
+def test_ids_that_an_embedding_does_not_know():
+    """JAX gives nan for them: the weights are not to blame. Other engines raise."""
+    with nyala.backend("jax"):
+        model = nyala.Sequential([nyala.Input((3,)), layers.Embedding(5, 2, name="words"), layers.Flatten(), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        ids = np.array([[1, 2, 0], [3, 4, 1], [1, 9, 2], [7, 0, 0]])
+        text = "layer 'words' has rows for ids from 0 to 4, and got 9 for row 2: make it Embedding(10, 2), or map rare ids to one that it has"
+        with pytest.warns(UserWarning, match="the loss is nan") as caught:
+            model.fit(ids, np.zeros((4, 1)), batch_size=2, verbose=0, shuffle=False)
+    assert str(caught[0].message).endswith(text)
