@@ -7,7 +7,7 @@ shapes come from running the same body on the spec engine. Start at Operation.sy
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from nyala.core import dtypes, names, tree
@@ -29,6 +29,7 @@ class Symbolic:
     """
 
     __array_priority__ = 1000
+    shape_type: Callable[[Iterable[int | None]], Shape] = tuple  # of shapes that layers and programs see
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class Symbolic:
         record_history: bool = True,
         name: str | None = None,
     ) -> None:
-        self._shape: Shape = tuple(shape)
+        self._shape: Shape = self.shape_type(shape)
         self._dtype = dtypes.standardize_dtype(dtype)
         self.sparse, self.ragged = bool(sparse), bool(ragged)
         self.name = name or names.auto_name("keras_tensor")
@@ -263,7 +264,7 @@ def plain_shape(shape: Sequence[Any]) -> Shape:
     """A shape with None for unknown sizes and plain ints else."""
     from nyala.engines.spec import UnknownSize
 
-    return tuple(None if n is None or isinstance(n, UnknownSize) else int(n) for n in shape)
+    return Symbolic.shape_type(None if n is None or isinstance(n, UnknownSize) else int(n) for n in shape)
 
 
 def record(op: Callable, args: tuple, kwargs: dict) -> Any:
@@ -318,6 +319,14 @@ def _infer_symbolic(infer: Callable, function: Callable, args: tuple, kwargs: di
             try:
                 result = _infer_by_engine(function, specs)
             except Exception:  # the first error says more about the code of the user
+                if "does not support ufuncs" in str(error):
+                    raise ArgumentTypeError(
+                        "a function on symbolic tensors",
+                        need="functions of nyala.ops",
+                        got="one of NumPy",
+                        why="NumPy computes on arrays, and these tensors have no values yet",
+                        fix="write nyala.ops.log for np.log, and the like",
+                    ) from error
                 raise error from None
     return tree.map_structure(to_symbolic, result)
 

@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import pkgutil
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -101,6 +102,13 @@ def _start() -> Engine:
         if _process is None:
             _process = get_engine(configured() or DEFAULT)
         return _process
+
+
+def start_if_imported() -> None:
+    """Start the engine that was asked for if the program has imported its library, whose functions are to know symbolic tensors from the start.
+    An engine that nobody asked for waits until it is needed, and so does one whose library nobody has imported."""
+    if not (_selection.here or _process) and configured() in sys.modules:
+        _start()
 
 
 def configured() -> str | None:

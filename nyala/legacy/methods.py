@@ -26,10 +26,12 @@ from nyala.core.transforms import value_and_grad
 from nyala.core.variable import as_variable
 from nyala.engines import real_engine
 from nyala.layers.calling import context
+from nyala.layers.core.input_layer import InputLayer
 from nyala.layers.layer import Layer, shapes_of
 from nyala.legacy import own_optimizers, tables
 from nyala.legacy.closures import watching
-from nyala.metrics import Metric
+from nyala.legacy.shapes import Shape, shape_of
+from nyala.metrics import Mean, Metric
 from nyala.models.functional import Functional
 from nyala.models.model import Model
 from nyala.models.sequential import Sequential
@@ -199,6 +201,35 @@ def _add_loss(add_loss: Callable) -> Callable:
     return call
 
 
+class SymbolicMetric(Layer):
+    """Passes its first input on, and counts the second: what add_metric of a symbolic tensor leaves in a model."""
+
+    def __init__(self, metric: Metric, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.metric = metric
+
+    def call(self, inputs: Any) -> Any:
+        self.metric.update_state(ops.stop_gradient(inputs[1]))
+        return inputs[0]
+
+
+def add_metric(self: Any, value: Any, name: str | None = None, aggregation: str | None = None, **kwargs: Any) -> None:
+    """Have the mean of a tensor among the metrics: in `call`, or of a symbolic tensor of a functional model."""
+    if isinstance(value, Symbolic):
+        if not isinstance(self, Functional):
+            raise ArgumentError(f"{type(self).__name__}.add_metric", need="a functional model", got="a symbolic tensor", fix="Model(inputs, outputs)")
+        ends = tree.flatten(self._outputs_struct)
+        name = name or value.name
+        ends[0] = SymbolicMetric(Mean(name=name), name=f"{self.name}_{name}")([ends[0], value])
+        Functional.__init__(self, self._inputs_struct, tree.pack_sequence_as(self._outputs_struct, ends), name=self.name)
+        return
+    kept = self.__dict__.setdefault("_metrics_of_call", {})
+    name = name or f"{self.name}_metric"
+    if name not in kept:
+        kept[name] = Mean(name=name)
+    kept[name].update_state(ops.stop_gradient(ops.convert_to_tensor(value)))
+
+
 def _metric(metric: Any) -> Any:
     if isinstance(metric, str) and metric in tables.METRICS_1:
         from nyala.core.serialization import get_registered_object
@@ -366,7 +397,7 @@ def _attribute(self: Any, name: str) -> Any:
         return self.kernel_size[("nb_row", "nb_col").index(name)]
     if name == "dim_ordering" and "data_format" in self.__dict__:
         return "th" if self.data_format == "channels_first" else "tf"
-    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
 
 def get_output_shape_for(self: Any, input_shape: Any) -> Any:
@@ -543,7 +574,7 @@ ADDITIONS: list[tuple[Any, dict[str, Any]]] = [
     (Layer, {
         "__init__": _Around(_layer_init), "__getattr__": _attribute, "__setattr__": _set_attribute,
         "get_output_shape_for": get_output_shape_for, "add_update": add_update,
-        "add_loss": _Around(_add_loss),
+        "add_loss": _Around(_add_loss), "add_metric": add_metric,
         "add_weight": _Around(_named_first(_WEIGHT_PLACES)), "updates": property(_updates),
         "get_input_at": _ends("input", False), "get_output_at": _ends("output", False),
         "get_input_shape_at": _ends("input", True), "get_output_shape_at": _ends("output", True),
@@ -553,6 +584,10 @@ ADDITIONS: list[tuple[Any, dict[str, Any]]] = [
     (Optimizer, {
         "minimize": minimize, "get_updates": own_optimizers.get_updates, "get_gradients": own_optimizers.get_gradients,
         "_update": _Around(own_optimizers.update), "_add_slots": _Around(own_optimizers.add_slots),
+    }),
+    (InputLayer, {"input": property(lambda self: self.output)}),
+    (Symbolic, {
+        "shape_type": staticmethod(shape_of), "get_shape": lambda self: Shape(self.shape), "_keras_shape": property(lambda self: tuple(self.shape)),
     }),
     (Metric, {"add_weight": _Around(_named_first(_METRIC_PLACES))}),
     (CallbackList, {name: _Around(_with_logs) for name in _HOOKS}),

@@ -12,6 +12,7 @@ import numpy as np
 
 from nyala import callbacks, constraints, initializers, layers, ops, optimizers, regularizers
 from nyala.core.config import epsilon
+from nyala.core.symbolic import Symbolic
 from nyala.engines.protocol import Tensor
 from nyala.layers import Layer
 from nyala.legacy import spelling
@@ -104,6 +105,8 @@ def input_tensor(shape: Any = None, batch_shape: Any = None, name: str | None = 
             given = kwargs.pop(word)
             shape, batch_shape = (given, batch_shape) if word == "input_shape" else (shape, given)
     kwargs.pop("type_spec", None)
+    if isinstance(tensor, Symbolic) and tensor.node is not None:  # a tensor that is computed from others was an input, too
+        return tensor
     return layers.Input(shape, batch_size, dtype, sparse, ragged, batch_shape, name, tensor, **kwargs)
 
 

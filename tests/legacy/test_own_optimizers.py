@@ -132,3 +132,17 @@ def test_zeros_and_ones(keras):
     x = keras.Input((3,))
     y = keras.layers.Lambda(lambda x: K.zeros((K.shape(x)[0], 2)) + x[:, :1])(x)
     assert keras.Model(x, y).predict(np.ones((5, 3)), verbose=0).tolist() == [[1.0, 1.0]] * 5
+
+
+def test_functions_from_the_first_layer_on(keras):
+    """The tensor of an InputLayer is its input, too; a list of inputs stands for all of them."""
+    from keras import backend as K
+
+    x = keras.Input((3,))
+    model = keras.Model([x], keras.layers.Dense(2, kernel_initializer="ones")(x))
+    values = np.ones((4, 3), "float32")
+    for function in (
+        K.function([model.layers[0].input, K.learning_phase()], [model.layers[1].output]),
+        K.function([[x], K.learning_phase()], [model.output]),
+    ):
+        assert function([values, 0])[0].tolist() == [[3.0, 3.0]] * 4

@@ -9,6 +9,7 @@ from typing import Any
 from nyala.core import dtypes
 from nyala.core.errors import ArgumentError
 from nyala.core.symbolic import Node, Symbolic, plain_shape
+from nyala.engines import start_if_imported
 from nyala.layers.arguments import refuse
 from nyala.layers.layer import Layer, is_shape
 
@@ -44,6 +45,7 @@ class InputLayer(Layer):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
+        start_if_imported()
         refuse("Input", "pass dense arrays", sparse=sparse, ragged=ragged)
         shape = kwargs.pop("input_shape", shape)
         batch_shape = kwargs.pop("batch_input_shape", batch_shape)

@@ -140,7 +140,8 @@ class Function:
     """
 
     def __init__(self, inputs: Any, outputs: Any, updates: Any = None, name: str | None = None, **kwargs: Any) -> None:
-        self.inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        self._given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        self.inputs = tree.flatten(self._given)  # [model.inputs, learning_phase()] stands for all of them in a row
         self.outputs, self.name = outputs, name
         self.updates = [(pair[0], pair[1]) for pair in updates or ()]
         self._ends = [*tree.flatten(outputs), *(new for _, new in self.updates)]
@@ -154,6 +155,9 @@ class Function:
 
     def __call__(self, inputs: Any = ()) -> Any:
         values = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
+        if any(isinstance(x, list) for x in self._given):
+            pairs = zip(self._given, values, strict=False)
+            values = [one for x, v in pairs for one in (v if isinstance(x, list) and isinstance(v, list) and len(v) == len(x) else [v])]
         phases = [value for x, value in zip(self.inputs, values, strict=False) if not isinstance(x, Symbolic)]
         given = [value for x, value in zip(self.inputs, values, strict=False) if isinstance(x, Symbolic)]
         if len(given) != len(self._tensors):
