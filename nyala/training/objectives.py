@@ -19,6 +19,7 @@ from nyala import ops
 from nyala.core import tree
 from nyala.core.errors import ArgumentError, ArgumentTypeError, StructureError
 from nyala.core.names import to_snake_case
+from nyala.core.serialization import get_registered_object
 from nyala.training.checks import check_given, check_target, warn_of_labels
 
 _ACCURACY = ("accuracy", "acc", "Accuracy")
@@ -136,6 +137,7 @@ class Objectives:
     """What `compile` was told, bound to the outputs of a model."""
 
     def __init__(self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any) -> None:
+        loss, metrics, weighted_metrics = (_named_now(given) for given in (loss, metrics, weighted_metrics))
         self.loss, self.loss_weights, self.metrics, self.weighted_metrics = loss, loss_weights, metrics, weighted_metrics
         self.loss_tracker = metrics_package.Mean(name="loss")
         self.outputs: Outputs = Outputs(None, [])
@@ -268,6 +270,18 @@ class Objectives:
         for i, metric, weighted in self.bound:
             if targets[i] is not None:
                 metric.update_state(targets[i], predictions[i], sample_weight=weights[i] if weighted else None)
+
+
+def _named_now(given: Any) -> Any:
+    """A user's structure with objects in the places of their names, as long as custom_objects are in force that will not be later."""
+    if isinstance(given, str):
+        found = get_registered_object(given)
+        return given if found is None else found
+    if isinstance(given, Mapping) and "class_name" not in given:
+        return {key: _named_now(value) for key, value in given.items()}
+    if isinstance(given, (list, tuple)) and not hasattr(given, "_fields"):
+        return type(given)(_named_now(value) for value in given)
+    return given
 
 
 def _leaves(given: Any) -> list[Any]:

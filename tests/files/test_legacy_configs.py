@@ -187,3 +187,24 @@ def test_training_configs():
 def test_what_is_no_config_is_refused(config):
     with pytest.raises(ValueError, match="the config of a model"):
         model_from_json(json.dumps(config))
+
+
+def test_losses_of_ones_own_are_found_while_they_are_given(tmp_path):
+    """Old files name them; what is looked up at the first batch must not be looked for in vain."""
+
+    def own_loss(y_true, y_pred):
+        return nyala.ops.mean((y_true - y_pred) ** 4)
+
+    def own_metric(y_true, y_pred):
+        return nyala.ops.mean(y_true - y_pred)
+
+    model = nyala.Sequential([nyala.Input((3,)), nyala.layers.Dense(1)])
+    model.compile("sgd", own_loss, metrics=[own_metric])
+    model.save(tmp_path / "model.h5")
+    twin = nyala.models.load_model(tmp_path / "model.h5", custom_objects={"own_loss": own_loss, "own_metric": own_metric})
+    x, y = np.ones((4, 3), "float32"), np.zeros((4, 1), "float32")
+    assert twin.evaluate(x, y, verbose=0) == pytest.approx(model.evaluate(x, y, verbose=0), rel=1e-6)
+    other = nyala.Sequential([nyala.Input((3,)), nyala.layers.Dense(1)])
+    with nyala.saving.custom_object_scope({"own": own_loss}):
+        other.compile("sgd", "own")
+    assert other.evaluate(x, y, verbose=0) > 0
