@@ -172,8 +172,8 @@ class Objectives:
     def build(self, model: Any, y: Any, y_pred: Any) -> None:
         """Bind to the outputs. Called with the first batch (its shapes are enough)."""
         self.outputs = Outputs(model, y_pred)
-        predictions, targets = tree.flatten(y_pred), self.targets(y)
         self.losses = [_as_loss(item) for item in self.outputs.bind(self.loss, "compile(loss)", lambda value, _: is_loss(value))]
+        predictions, targets = tree.flatten(y_pred), self.targets(y)
         self.weights = self.outputs.bind(self.loss_weights, "compile(loss_weights)", lambda value, _: isinstance(value, (int, float)))
         active = [name for name, item in zip(self.names, self.losses, strict=True) if item is not None]
         self.trackers = [
@@ -220,7 +220,10 @@ class Objectives:
         return getattr(self, "log_names", {}).get(id(metric), metric.name)
 
     def targets(self, y: Any) -> list[Any]:
-        """Targets in flat order, None where an output has none."""
+        """Targets in flat order, None where an output has none. What stands alone belongs to the only output with a loss."""
+        with_loss = [i for i, loss in enumerate(self.losses) if loss is not None]
+        if len(self.losses) > 1 and len(with_loss) == 1 and y is not None and _is_tensor(y, None):
+            return [y if i in with_loss else None for i in range(len(self.losses))]
         return self.outputs.bind(y, "the targets y", _is_tensor, single_for_all=False)
 
     def sample_weights(self, sample_weight: Any) -> list[Any]:

@@ -197,3 +197,21 @@ def test_a_list_of_lists_of_targets(eager):
     model.set_weights(start)
     model.compile("sgd", {"p": "mse", "q": "mae"})
     assert model.fit(X, {"q": -Y, "p": Y}, shuffle=False, verbose=0).history == nested
+
+
+def test_targets_that_stand_alone_belong_to_the_only_loss():
+    """loss=[f, None], as models that hand out their inner states are compiled."""
+    x = nyala.Input((3,))
+    inner = layers.Dense(4, name="inner")(x)
+    for outputs, loss in (([layers.Dense(1, name="a")(inner), inner], ["mse", None]), ({"a": layers.Dense(1)(inner), "b": inner}, {"a": "mse"})):
+        model = nyala.Model(x, outputs)
+        model.compile("sgd", loss)
+        a, y = np.random.default_rng(0).normal(size=(7, 3)).astype("float32"), np.ones((7, 1), "float32")
+        first = model.predict(a, verbose=0)
+        expected = float(np.mean((nyala.tree.flatten(first)[0] - y) ** 2))
+        assert model.evaluate(a, y, verbose=0) == pytest.approx(expected, rel=1e-5)
+        model.fit(a, y, batch_size=3, verbose=0)
+    model = nyala.Model(x, [layers.Dense(1)(inner), inner])
+    model.compile("sgd", "mse")
+    with pytest.raises(StructureError, match="the targets y needs one for each of the outputs"):
+        model.fit(a, y, verbose=0)
