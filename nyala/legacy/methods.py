@@ -126,21 +126,19 @@ def _evaluate(evaluate: Callable) -> Callable:
     return call
 
 
-_COMPILE_PLACES = ("optimizer", "loss")  # in every generation
-
-
 def _compile(compile: Callable) -> Callable:
     """compile, which takes words of old, metrics of one batch by their names, and losses that read symbolic tensors of the model."""
 
     @functools.wraps(compile)
     def call(self: Any, *args: Any, **kwargs: Any) -> None:
         kwargs = {k: v for k, v in kwargs.items() if k not in tables.COMPILE_HARMLESS}
-        kwargs = {**dict(zip(_COMPILE_PLACES, args, strict=False)), **kwargs}
         if kwargs.get("metrics"):
             kwargs["metrics"] = watching(self, tree.map_structure(_metric, kwargs["metrics"]))
         if kwargs.get("loss") is not None:
             kwargs["loss"] = watching(self, kwargs["loss"])
-        compile(self, *args[len(_COMPILE_PLACES) :], **kwargs)
+        if len(args) > 1:  # the optimizer, the loss, and what is not the same in all generations
+            args = (args[0], watching(self, args[1]), *args[2:])
+        compile(self, *args, **kwargs)
         _flags[self] = [(weakref.ref(layer), layer._trainable) for layer in self._flatten_layers()]
 
     return call

@@ -110,7 +110,8 @@ def layer_call(name: str, kind: str, args: tuple, kwargs: dict[str, Any]) -> Cal
     kwargs = {k: v for k, v in kwargs.items() if not (k in tables.SAID_HOW and k not in _parameters(kind))}
     kwargs = {**tables.IMPLIED.get(name, {}), **kwargs}
     if not _is_keras_1(name, kind, args, kwargs):
-        return args, {tables.SAME_MEANING.get(kind, {}).get(k, k): v for k, v in kwargs.items()}
+        same = tables.SAME_MEANING.get(kind, {})
+        return args, {same.get(k, k): _first_values(v) if k.endswith("_initializer") else v for k, v in kwargs.items()}
     places = tables.PLACES_1.get(name) or tables.PLACES_1.get(kind, ())
     if len(args) > len(places):
         raise ArgumentError(
@@ -143,8 +144,17 @@ def _hard_sigmoid() -> Any:
 
 def _initial(value: Any) -> Any:
     """A function (shape, name) -> variable, as Keras 1 took them, as one of (shape, dtype); other initial values as objects."""
-    if not inspect.isfunction(value) or "dtype" in inspect.signature(value).parameters:
-        return _built("kernel_initializer", value)
+    made = _first_values(value)
+    return _built("kernel_initializer", value) if made is value else made
+
+
+def _first_values(value: Any) -> Any:
+    """A function of a shape that takes no dtype, which Keras called without one up to 2.2, as one that does; anything else as it is."""
+    if not inspect.isfunction(value):
+        return value
+    parameters = inspect.signature(value).parameters
+    if "dtype" in parameters or any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return value
 
     @functools.wraps(value)
     def first(shape: Any, dtype: Any = None) -> Any:

@@ -146,3 +146,16 @@ def test_functions_from_the_first_layer_on(keras):
         K.function([[x], K.learning_phase()], [model.output]),
     ):
         assert function([values, 0])[0].tolist() == [[3.0, 3.0]] * 4
+
+
+def test_places_of_compile_and_initial_values_without_a_dtype(keras):
+    """compile(optimizer, loss, metrics), and kernel_initializer=f(shape, name=None) of Keras 2.0 to 2.2."""
+    from keras import backend as K
+
+    def first(shape, name=None):
+        return K.variable(np.full(shape, 2.0), name=name)
+
+    model = keras.models.Sequential([keras.layers.Dense(1, input_dim=3, kernel_initializer=first, bias_initializer=first)])
+    assert [w.tolist() for w in model.get_weights()] == [[[2.0]] * 3, [2.0]]
+    model.compile("sgd", "binary_crossentropy", ["accuracy"])
+    assert len(model.evaluate(np.ones((2, 3)), np.ones((2, 1)), verbose=0)) == 2
