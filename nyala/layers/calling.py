@@ -37,9 +37,21 @@ class _Context(threading.local):
 
     training: bool | None = None
     root: Calling | None = None  # the outermost layer
+    inferred: list[tuple[list[Any], Any]] | None = None  # while shapes are inferred: what add_loss collects, and where
 
 
 context = _Context()
+
+
+def infer_without_losses(function: Callable, *args: Any, **kwargs: Any) -> Any:
+    """infer_symbolic, after which no layer keeps what add_loss collected: those losses have no values."""
+    outer, context.inferred = context.inferred, []
+    try:
+        return infer_symbolic(function, *args, **kwargs)
+    finally:
+        for place, loss in context.inferred:
+            place[:] = [kept for kept in place if kept is not loss]
+        context.inferred = outer
 
 
 class Calling(Building):
@@ -201,7 +213,7 @@ class Calling(Building):
         if type(self).compute_output_shape is not Calling.compute_output_shape:
             shapes = self._output_shape_for(args, kwargs)
             return tree.map_structure_up_to(shape_places(shapes), lambda shape: Symbolic(shape, self.compute_dtype), shapes)
-        return infer_symbolic(lambda *a, **k: self._run(a, k), *args, **kwargs)
+        return infer_without_losses(lambda *a, **k: self._run(a, k), *args, **kwargs)
 
     def _output_shape_for(self, args: tuple, kwargs: dict) -> Any:
         parameters = list(inspect.signature(self.compute_output_shape).parameters)
@@ -219,7 +231,7 @@ class Calling(Building):
         if not self.built:
             self._build_for(tuple(inputs), named)
             self.built = True
-        return tree.map_structure(lambda leaf: leaf.shape, infer_symbolic(lambda *a, **k: self._run(a, k), *inputs, **named))
+        return tree.map_structure(lambda leaf: leaf.shape, infer_without_losses(lambda *a, **k: self._run(a, k), *inputs, **named))
 
     def stateless_call(
         self, trainable_variables: Sequence[Any], non_trainable_variables: Sequence[Any], *args: Any, return_losses: bool = False, **kwargs: Any
@@ -247,12 +259,16 @@ class Calling(Building):
     def add_loss(self, loss: Any) -> None:
         """Add a scalar to the loss of the model, from within `call`."""
         scope = collecting_losses()
+        if context.root is not None and not any(layer is self for layer in context.root._loss_layers):
+            self._losses.clear()  # those of an earlier call, in which another layer was the outermost one
+            context.root._loss_layers.append(self)
+        place = self._losses if scope is None else scope.losses
         for value in tree.flatten(loss):
             if callable(value) and not hasattr(value, "shape"):
                 value = value()
-            (self._losses if scope is None else scope.losses).append(value)
-        if context.root is not None and not any(layer is self for layer in context.root._loss_layers):
-            context.root._loss_layers.append(self)
+            place.append(value)
+            if context.inferred is not None:
+                context.inferred.append((place, value))
 
     def add_metric(self, *args: Any, **kwargs: Any) -> None:
         """Gone since Keras 3."""

@@ -10,8 +10,9 @@ from nyala.core.audit import looks_through
 from nyala.core.errors import ArgumentError, ShapeError, StructureError
 from nyala.core.masks import carry_mask, masked
 from nyala.core.op import convert
-from nyala.core.symbolic import Operation, Symbolic, infer_symbolic
+from nyala.core.symbolic import Operation, Symbolic
 from nyala.engines import current
+from nyala.layers.calling import infer_without_losses
 from nyala.layers.layer import Layer
 from nyala.models.graph import Graph, beginning_at_inputs
 from nyala.models.model import Model
@@ -160,7 +161,7 @@ class Functional(Model):
 
     def compute_output_spec(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         own = type(self).compute_output_shape is not Functional.compute_output_shape
-        return self._listed(super().compute_output_spec(inputs) if own else infer_symbolic(self._run_on, inputs))
+        return self._listed(super().compute_output_spec(inputs) if own else infer_without_losses(self._run_on, inputs))
 
     def compute_output_shape(self, *args: Any, **kwargs: Any) -> Any:
         return self._listed(super().compute_output_shape(*args, **kwargs))

@@ -88,7 +88,8 @@ class Model(Trainer, Layer):
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of this shape (or tree of shapes), by running `call` on shapes."""
         from nyala.core import tree
-        from nyala.core.symbolic import Symbolic, infer_symbolic
+        from nyala.core.symbolic import Symbolic
+        from nyala.layers.calling import infer_without_losses
         from nyala.layers.shapes import shape_places
 
         if type(self) is Model or self.built:
@@ -98,7 +99,7 @@ class Model(Trainer, Layer):
         inputs = tree.map_structure_up_to(shape_places(shapes), lambda shape: Symbolic(shape, self.compute_dtype), shapes)
         self.built = True
         try:
-            infer_symbolic(lambda x: self.call(x), inputs)
+            infer_without_losses(lambda x: self.call(x), inputs)
         except BaseException:
             self.built = False
             raise

@@ -117,7 +117,7 @@ def _shape_leaves(shapes: Any) -> list:
 
 def _shapes_of_subclass(model: Any) -> dict[int, Any]:
     """Output shapes of the layers of a subclassed model, from running `call` on shapes with a note at each layer."""
-    from nyala.core.symbolic import infer_symbolic
+    from nyala.layers.calling import infer_without_losses
     from nyala.layers.shapes import shape_places, shapes_of
 
     built = getattr(model, "_build_shapes", None)
@@ -142,7 +142,7 @@ def _shapes_of_subclass(model: Any) -> dict[int, Any]:
     try:
         for layer in layers:
             layer.__dict__["_run"] = noting(layer)
-        infer_symbolic(lambda x: model.call(x), inputs)
+        infer_without_losses(lambda x: model.call(x), inputs)
     except Exception:  # a table with fewer shapes is better than none
         return found
     finally:

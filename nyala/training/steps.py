@@ -136,6 +136,12 @@ class Steps(Compiling):
 
     def _predict(self, data: Any) -> Any:
         """predict_step, in the form that the user gave it."""
+        try:
+            return self._predicted(data)
+        finally:
+            self._close_losses()
+
+    def _predicted(self, data: Any) -> Any:
         if not self._is_own_step("predict"):
             return self.predict_step(data)
         data = as_given(data)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import nyala
-from nyala import layers
+from nyala import layers, ops
 from nyala.core.errors import ArgumentError, LookupFailed, ShapeError
 from nyala.testing import installed_engines
 from tests.models.tools import array, close, dense, raises, randomize
@@ -218,3 +218,43 @@ def test_weights_are_named_after_their_layer_and_come_in_the_order_in_which_they
     assert [w.path for w in inside.weights] == ["scales/factor", "plain", "model/scales/late"]
     generator = nyala.random.SeedGenerator(3, name="draws")
     assert generator.state.path == "draws/seed_generator_state"
+
+
+def test_losses_are_those_of_the_last_call_and_none_of_inferred_shapes():
+    class Sum(nyala.layers.Layer):
+        def call(self, x):
+            self.add_loss(ops.sum(x))
+            return x
+
+    class Own(nyala.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = Sum(), Sum()
+
+        def call(self, x):
+            self.add_loss(10 * ops.sum(x))
+            return self.second(self.first(x) + 1) + self.first(x)
+
+    x = np.ones((2, 3), "float32")
+    losses = lambda layer: [float(loss) for loss in layer.losses]  # noqa: E731
+    model = Own()
+    model.build((None, 3))
+    assert model.losses == []
+    model(nyala.Input((3,)))
+    model.compute_output_shape((5, 3))
+    assert model.losses == []
+    for _ in range(2):
+        model(x)
+        assert losses(model) == [60, 6, 6, 12]
+    model.first(x)
+    assert losses(model) == [60, 6, 12]
+    model.predict(x, verbose=0)
+    assert model.losses == []
+    chain = nyala.Sequential([Sum(), model])
+    for _ in range(2):
+        chain(x)
+        assert losses(chain) == [6, 60, 6, 6, 12]
+    wrapped = nyala.Model(inputs := nyala.Input((3,)), chain(inputs))
+    assert wrapped.losses == []
+    wrapped(x)
+    assert losses(wrapped) == [6, 60, 6, 6, 12]
