@@ -44,7 +44,11 @@ class Gathered:
 
     def __init__(self, data: Any, number: int) -> None:
         self._data, self._number = data, number
-        self.steps = data.steps and -(-data.steps // number)
+
+    @property
+    def steps(self) -> int | None:
+        """Batches of this epoch, None if that is found out by reading."""
+        return self._data.steps and -(-self._data.steps // self._number)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._data, name)

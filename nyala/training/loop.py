@@ -159,7 +159,6 @@ class Runner:
         self.results: Callable[[], Any] = model.get_metrics_result
         self.programs: Programs = model._programs
         self.logs: Any = None  # what the last step returned; results of the metrics if it returns nothing and was compiled
-        self.steps = data.steps
         self.prepared = isinstance(data, ArrayData)
         self.resident = isinstance(data, ArrayData) and data.steps > 1 and _fits(data) and not model.run_eagerly
         self._placed: Any = None
@@ -172,6 +171,11 @@ class Runner:
         self.last: Any = None  # the batch of a stream that was trained on last
         self._queued: collections.deque[Any] = collections.deque()  # a result of each step that may not be done
         self.replay = False  # whether batches of skipped steps must be read once more
+
+    @property
+    def steps(self) -> int | None:
+        """Batches in this epoch, None if that is found out by reading."""
+        return self.data.steps
 
     def epoch(
         self, each: int | None = None, before: Callable[[int], Any] | None = None, room: Callable[[int], int] | None = None
@@ -277,7 +281,8 @@ class Runner:
         put = engine.asarray if sharding.current is None else sharding.everywhere
         order = put(padded(data.order(), _rows_for(data))) if shuffled else None
         key = (self.kind, size, shuffled, signature(placed), tuple(tree.flatten_with_path(numbers)))
-        full = min(data.steps, data.rows // size)
+        first, steps = data.first, data.steps
+        full = min(steps, data.rows // size - first)
         while done < full:
             count = min(each or self._steps_per_dispatch(key), full - done)
             if room is not None and not each:
@@ -285,16 +290,16 @@ class Runner:
             count = sharding.agreed(count)
             before(done)
             began = time.perf_counter()
-            fresh = self._dispatch(key, placed, numbers, order, done, count, size)
+            fresh = self._dispatch(key, placed, numbers, order, done, count, size, first * size)
             if not each and not fresh:
                 self.programs.seconds[key] = (time.perf_counter() - began) / count
             data.step = done + count
             yield done, done + count
             done += count
-        rest = data.rows - full * size
-        if done < data.steps and rest:
+        rest = data.rows - (first + full) * size
+        if done < steps and rest:
             before(done)
-            self._dispatch((*key, rest), placed, numbers, order, 0, 1, rest, full * size)
+            self._dispatch((*key, rest), placed, numbers, order, 0, 1, rest, (first + full) * size)
             data.step = done + 1
             yield done, done + 1
         data.end_epoch()

@@ -62,7 +62,7 @@ class Trainer(StateTree):
         Args:
             x: arrays (one, or a list or dict for several inputs), or an iterable of batches (x, y) or (x, y, sample_weight).
             y: targets, arrays as x; None beside an iterable.
-            batch_size: samples per update, 32 by default; for arrays.
+            batch_size: samples per update, 32 by default, or as many as steps_per_epoch steps take to see all of them; for arrays.
             epochs: the number of the last epoch, counted from initial_epoch = 0.
             verbose: "auto" or 1 a progress bar on a terminal or notebook and one line per epoch elsewhere, 2 one line per epoch, 0 nothing.
             callbacks: a list of nyala.callbacks.Callback.
@@ -71,7 +71,7 @@ class Trainer(StateTree):
             shuffle: take the samples in a new random order each epoch.
             class_weight: {label: weight}, labels of any shape.
             sample_weight: weights of samples, or of steps and pixels.
-            steps_per_epoch, validation_steps: batches per epoch; all by default.
+            steps_per_epoch, validation_steps: batches per epoch; all by default. An epoch of training begins where the last one ended.
             validation_batch_size: batch_size by default.
             validation_freq: validate every so many epochs, or after the epochs listed.
             accumulate: batches whose gradients make one update, exactly that of one batch as large as all of them, in the memory of one. Steps and

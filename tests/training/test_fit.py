@@ -301,12 +301,51 @@ def test_epochs_and_steps(eager):
     assert model.history.epoch == [3, 4]
     assert int(model.optimizer.iterations) == 6
     model, history = trained(epochs=2, batch_size=4, steps_per_epoch=2)
-    assert int(model.optimizer.iterations) == 4
+    assert int(model.optimizer.iterations) == 3  # the second epoch has the one batch that is left
     assert history["loss"][0] == pytest.approx(by_hand(X[:8], Y[:8], epochs=1, batch=4)[0]["loss"][0], rel=1e-5)
     model, history = trained(epochs=0)
     assert (history, int(model.optimizer.iterations)) == ({}, 0)
     model, _ = trained(epochs=2, batch_size=100)
     assert int(model.optimizer.iterations) == 2
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_arrays_go_on_where_the_last_epoch_ended(eager, shuffle, accumulate):
+    model = nyala.Sequential([nyala.Input((1,)), nyala.layers.Dense(1, use_bias=False)])
+    model.compile(nyala.optimizers.SGD(0.0), loss=lambda y, p: y, run_eagerly=eager)
+    y = np.arange(11, dtype="float32")[:, None]
+    fit = {"batch_size": 4, "steps_per_epoch": 2 // accumulate, "epochs": 6, "verbose": 0, "shuffle": shuffle, "accumulate": accumulate}
+    losses = model.fit(np.ones((11, 1)), y, **fit, validation_data=(y, y), validation_steps=1, validation_batch_size=2).history
+    assert np.sum(np.reshape(np.array([8, 3] * 3) * losses["loss"], (3, 2)), axis=1) == pytest.approx(
+        [55.0] * 3
+    )  # each passage sees each sample once
+    assert losses["val_loss"] == [0.5] * 6  # validation begins anew
+    if not shuffle:
+        assert losses["loss"] == [3.5, 9.0] * 3
+
+
+@pytest.mark.parametrize(("steps", "rows"), [(2, [6, 5]), (3, [4, 4, 3]), (4, [3, 3, 3, 2]), (13, [1] * 11)])
+def test_steps_without_a_batch_size_divide_all_samples(steps, rows):
+    seen = []
+
+    class Own(nyala.Sequential):
+        def call(self, x, training=None):
+            if ops.is_tensor(x):
+                seen.append(x.shape[0])
+            return super().call(x)
+
+    model = Own([nyala.layers.Dense(1)])
+    model.compile("sgd", "mse", run_eagerly=True)
+    model(np.ones((2, 1)))
+    x = np.ones((11, 1))
+    for run in (model.fit, model.evaluate):
+        seen.clear()
+        run(x, x, verbose=0, **{"steps_per_epoch" if run == model.fit else "steps": steps})
+        assert seen[-len(rows) :] == rows
+    seen.clear()
+    assert model.predict(x, steps=steps, verbose=0).shape == (11, 1)
+    assert seen[-len(rows) :] == rows
 
 
 def test_a_generator_goes_on_where_the_last_epoch_ended(eager):

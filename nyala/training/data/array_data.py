@@ -26,7 +26,6 @@ class ArrayData(Data):
     Attributes:
         parts: (x,), (x, y) or (x, y, sample_weight), trees of arrays (or LazyRows) with equal first axes.
         rows, batch_size: numbers of samples.
-        steps: batches in an epoch, the last one possibly smaller.
         lazy: whether some of the arrays are not in memory.
     """
 
@@ -47,22 +46,35 @@ class ArrayData(Data):
         self.rows = number_of_rows({"x": x, "y": y, "sample_weight": sample_weight}, where)
         if batch_size is not None and (not isinstance(batch_size, (int, np.integer)) or batch_size < 1):
             raise ArgumentError("batch_size", need="an integer of at least 1, or None", got=repr(batch_size))
-        self.batch_size = min(int(batch_size or 32), self.rows) if steps is None or batch_size else max(self.rows // steps, 1)
+        self.batch_size = min(int(batch_size or 32), self.rows) if steps is None or batch_size else -(-self.rows // steps)
         self.parts = as_parts(x, y, sample_weight, class_weight, here) if class_weight else parts
         self.shuffle = bool(shuffle)
-        self.steps: int = min(-(-self.rows // self.batch_size), *(n for n in (steps, config.max_steps_per_epoch()) if n is not None), sys.maxsize)
+        self._known = -(-self.rows // self.batch_size)
+        self._most: int = min(self._known, *(n for n in (steps, config.max_steps_per_epoch()) if n is not None), sys.maxsize)
+        self._goes_on = where == "fit"  # training goes through all samples before it begins anew; validation begins anew each time
         self.seed = seeds.draw_seed() if self.shuffle else None
         self.lazy = any(isinstance(leaf, LazyRows) for leaf in tree.flatten(self.parts))
+
+    @property
+    def first(self) -> int:
+        """Which batch of the data this epoch begins with: where the last one ended, if that had fewer steps than the data has batches."""
+        return self.epoch % -(-self._known // self._most) * self._most if self._goes_on else 0
+
+    @property
+    def steps(self) -> int:  # type: ignore[override]
+        """Batches in this epoch, the last one of the data possibly smaller."""
+        return min(self._most, self._known - self.first)
 
     @property
     def bytes(self) -> int:
         return sum(leaf.nbytes for leaf in tree.flatten(self.parts) if leaf is not None)
 
     def order(self) -> np.ndarray:
-        """The order of samples in this epoch, int32: of its number and the seed alone."""
+        """The order of samples in this passage through the data, int32: of its number and the seed alone."""
         if self.seed is None:
             return np.arange(self.rows, dtype=np.int32)
-        return seeds.host_generator(self.seed + (self.epoch << 64)).permutation(self.rows).astype(np.int32)
+        passage = self.epoch // -(-self._known // self._most) if self._goes_on else self.epoch
+        return seeds.host_generator(self.seed + (passage << 64)).permutation(self.rows).astype(np.int32)
 
     def batch(self, index: Any) -> tuple:
         """The samples that an index array or slice names, as arrays; all of them where they are tensors already."""
@@ -80,7 +92,7 @@ class ArrayData(Data):
 
     def _cut(self) -> Iterator[tuple]:
         order = self.order() if self.shuffle else None
-        for step in range(self.step, self.steps):
+        for step in range(self.first + self.step, self.first + self.steps):
             index: Any = slice(step * self.batch_size, (step + 1) * self.batch_size)
             yield self.batch(index if order is None else order[index])
 
@@ -89,7 +101,7 @@ class ArrayData(Data):
         self.epoch, self.step = self.epoch + 1, 0
 
     def _same(self) -> dict[str, Any]:
-        return {"rows": self.rows, "batch_size": self.batch_size, "steps": self.steps, "shuffle": self.shuffle}
+        return {"rows": self.rows, "batch_size": self.batch_size, "steps": self._most, "shuffle": self.shuffle}
 
     def _place(self, over: bool) -> Any:
         return self.seed
