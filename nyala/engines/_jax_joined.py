@@ -34,7 +34,7 @@ def joined(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def call(*args: Any) -> Any:
-        if not kernels.available():
+        if not kernels.possible():
             return function(*args)
         closed, shapes = jax.make_jaxpr(functools.partial(function), return_shape=True)(*args)  # a fresh function: JAX remembers by function
         leaves = jax.tree.leaves(args)
@@ -91,6 +91,8 @@ def _apply(equation: Any, given: list[Any]) -> Sequence[Any]:
     if name in CALLS and (any(isinstance(value, _Later) for value in given) or _can_be_joined(params[CALLS[name]])):
         called = params[CALLS[name]]
         return _evaluate(called if isinstance(called, ClosedJaxpr) else ClosedJaxpr(called, ()), given)
+    if name in SUMS:
+        given = [_array(value) for value in given]
     found = RULES[name](params, *given) if name in RULES else None
     return _bind(equation, [_array(value) for value in given]) if found is None else [found]
 
@@ -116,8 +118,7 @@ def _can_be_joined(program: Any) -> bool:
 # What is put off --------------------------------------------------------------------------------------------------------------------------
 
 
-def _convolution(params: dict[str, Any], x: Any, kernel: Any) -> _Later | None:
-    x, kernel = _array(x), _array(kernel)
+def _convolution(params: dict[str, Any], x: Array, kernel: Array) -> _Later | None:
     n = x.ndim - 2
     image, weights = (0, n + 1, *range(1, n + 1)), (n + 1, n, *range(n))
     numbers = params["dimension_numbers"]
@@ -130,7 +131,6 @@ def _convolution(params: dict[str, Any], x: Any, kernel: Any) -> _Later | None:
     if not kernels.convolution_pays(x, kernel, shape[1:-1], padding, shape[-1]):
         return None
     window = {"strides": strides, "padding": padding, "dilation": dilation, "turned": False}
-
     minimal = kernels.minimal_pays(x.shape[0], shape[1:-1], kernel.shape[:-2], strides, dilation, x.shape[-1], shape[-1])
     plain = functools.partial(kernels.convolution, **window) if minimal else whole
     return _Later(lambda: plain(x, kernel), functools.partial(kernels.finished_convolution, x, kernel, **window), shape)

@@ -32,8 +32,8 @@ LEAST_DIFFERENTIATED = 1 << 18  # of a product whose gradients are taken: those 
 LEAST_SUMMED = 1 << 16  # elements of which sums are taken
 ROWS = 16  # rows of a product, at least
 MANY_ROWS = 1024
-LEAST_TILES = 256  # of minimal filtering
-SMALL = 1 << 14  # elements of a sum over rows
+LEAST_TILES = 256  # of results, for minimal filtering
+SMALL = 1 << 14  # elements of a sum over rows, at most
 LANES = 32  # outputs that are computed at a time, at most: half of them may be idle
 TOLERANCE = 1e-4  # of the first results of a new library, to the largest
 
@@ -88,6 +88,11 @@ def start() -> None:
 def available() -> bool:
     """Whether programs traced now may call kernels."""
     return jax.default_backend() == "cpu" and not sharding.divides() and _kernels.ready()
+
+
+def possible() -> bool:
+    """Whether programs traced now might call kernels. Does not wait for them: those that need none shall not."""
+    return jax.default_backend() == "cpu" and not sharding.divides() and _kernels.usable is not False
 
 
 def problem() -> str:

@@ -180,6 +180,23 @@ def test_any_chain_of_operations(seed):
     same(jax.jit(joining.joined(function))(X), jax.jit(function)(X))
 
 
+def test_a_convolution_before_one_that_is_not_joined_is_computed_once():
+    small = KERNEL[:, :, :3, :2]
+    function = lambda x, row: conv(jnp.maximum(conv(x) + row, 0)[:, :4, :4, :3], small)  # noqa: E731
+    assert primitives(function, X, ROW).count("nyala_finished_convolution") == 1
+    grouped = lambda x, row: windows.conv(conv(x) + row, KERNEL[:, :, :2], (1, 1), ((1, 1), (1, 1)), (1, 1), 20)  # noqa: E731
+    assert primitives(grouped, X, ROW).count("nyala_finished_convolution") == 1
+    for each in (function, grouped):
+        same(jax.jit(joining.joined(each))(X, ROW), jax.jit(each)(X, ROW))
+
+
+def test_programs_without_convolutions_do_not_wait_for_the_kernels(monkeypatch):
+    monkeypatch.setattr(kernels._kernels, "ready", lambda: pytest.fail("it waited"))
+    assert jax.jit(joining.joined(lambda x: x + 1))(X[0, 0, 0])[0] == X[0, 0, 0, 0] + 1
+    small = jax.jit(joining.joined(lambda x: jax.nn.relu(conv(x[:1, :4, :4, :3], KERNEL[:, :, :3, :5]))))(X)
+    assert small.shape == (1, 4, 4, 5)
+
+
 def test_results_of_any_kind():
     function = lambda tree: {"y": conv(tree["x"]) + 1, "n": None, "same": tree["x"], "rest": [tree["row"], 2.0]}  # noqa: E731
     got = jax.jit(joining.joined(function))({"x": X, "row": ROW})
