@@ -80,13 +80,13 @@ def test_limits_bound_everything(limits, data):
 
 
 def test_limits_without_callbacks(limits):
-    """The compiled loop of many steps stops there, too: SGD without momentum on fixed batches is easy to follow."""
+    """The compiled loop of many steps stops there, too, and the next epoch goes on there: SGD without momentum is easy to follow."""
     limits.set_max_steps_per_epoch(3)
     made, other = model(), model()
     other.set_weights(made.get_weights())
     made.fit(X, X[:, :1], batch_size=2, epochs=2, shuffle=False, verbose=0)
     limits.set_max_steps_per_epoch(None)
-    other.fit(X[:6], X[:6, :1], batch_size=2, epochs=2, shuffle=False, verbose=0)
+    other.fit(X[:12], X[:12, :1], batch_size=2, shuffle=False, verbose=0)
     for one, two in zip(made.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-5)
 

@@ -81,7 +81,7 @@ class Calling(Building):
             )
         if contains_symbolic(args) or (kwargs and contains_symbolic(kwargs)):
             return self.symbolic_call(*args, **kwargs)
-        if "tensorflow" in sys.modules and context.root is None and in_pipeline(args, kwargs):
+        if context.root is None and in_pipeline(args, kwargs):
             return mapped(self, *args, **kwargs)
         run = self._run
         if context.root is None and current().has_backward and wants_graph(self, sys._getframe(1)):

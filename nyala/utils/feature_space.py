@@ -7,7 +7,6 @@ A `Feature` is a dtype, the layer that preprocesses it and how the result is enc
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -258,7 +257,7 @@ class FeatureSpace(Layer):
         columns = {key: data[key] for key in self.features}
         if contains_symbolic(columns):
             return self._encoded(columns)
-        if "tensorflow" in sys.modules and in_pipeline(columns):
+        if in_pipeline(columns):
             return mapped(self._of_elements, columns)
         columns = {key: value if is_native(value) else as_array(value, f"FeatureSpace {self.name!r} ({key!r})") for key, value in columns.items()}
         single = all(len(value.shape) == 0 for value in columns.values())

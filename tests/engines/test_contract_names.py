@@ -29,6 +29,7 @@ ALLOWED = {  # file, or folder: why
     "layers/core/torch_module_wrapper.py": "a layer whose purpose is code of one library",
     "layers/leaves.py": "a message that says what to choose instead",
     "layers/names.py": "files of those layers",
+    "layers/pipelines.py": "pipelines of such a library, in which layers are steps on every engine",
     "legacy/": "old spellings and old graphs",
     "models/sequential.py": "layers of another package, which are told apart from ours in a message",
     "optimizers/native.py": "messages of the optimizer whose purpose is rules of such libraries",

@@ -13,15 +13,6 @@ from nyala.core.errors import ArgumentError
 SIZE = 5
 
 
-@pytest.fixture
-def installed():
-    import nyala.legacy
-
-    nyala.legacy.install()
-    yield
-    nyala.legacy.uninstall()
-
-
 def parts():
     """An autoencoder with a middle that its loss looks at."""
     nyala.utils.set_random_seed(3)

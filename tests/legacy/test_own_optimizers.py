@@ -7,17 +7,14 @@ import numpy as np
 import pytest
 
 import nyala
-import nyala.legacy
 from nyala.core.errors import ArgumentError
 
 
 @pytest.fixture
-def keras():
-    nyala.legacy.install()
+def keras(installed):
     import keras
 
-    yield keras
-    nyala.legacy.uninstall()
+    return keras
 
 
 def losses(optimizer, epochs=3):

@@ -8,7 +8,6 @@ steps of a model, it computes with ops. Start at HostLayer.
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -153,7 +152,7 @@ class HostLayer(Layer):
     output_mode = "int"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not args or contains_symbolic(args) or not self._belongs_on_host(args[0]) or ("tensorflow" in sys.modules and in_pipeline(args, kwargs)):
+        if not args or contains_symbolic(args) or not self._belongs_on_host(args[0]) or in_pipeline(args, kwargs):
             return super().__call__(*args, **kwargs)
         self.built = True
         try:
