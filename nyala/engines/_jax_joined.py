@@ -29,6 +29,9 @@ from nyala.engines import _jax_kernels as kernels
 CALLS = {"custom_jvp_call": "call_jaxpr", "custom_vjp_call": "call_jaxpr", "pjit": "jaxpr", "jit": "jaxpr"}  # and where what they call is
 
 
+LEAST = 1 << 23  # multiplications of the largest convolution: XLA makes one piece of small networks, which is quicker than calls
+
+
 def joined(function: Callable) -> Callable:
     """The same function, to be traced and compiled."""
 
@@ -38,7 +41,7 @@ def joined(function: Callable) -> Callable:
             return function(*args)
         closed, shapes = jax.make_jaxpr(functools.partial(function), return_shape=True)(*args)  # a fresh function: JAX remembers by function
         leaves = jax.tree.leaves(args)
-        results = _evaluate(closed, leaves) if _can_be_joined(closed) else jaxpr_as_fun(closed)(*leaves)
+        results = _evaluate(closed, leaves) if _work(closed) >= LEAST else jaxpr_as_fun(closed)(*leaves)
         return jax.tree.unflatten(jax.tree.structure(shapes), map(_array, results))
 
     return call
@@ -88,7 +91,7 @@ def _evaluate(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
 
 def _apply(equation: Any, given: list[Any]) -> Sequence[Any]:
     name, params = equation.primitive.name, equation.params
-    if name in CALLS and (any(isinstance(value, _Later) for value in given) or _can_be_joined(params[CALLS[name]])):
+    if name in CALLS and (any(isinstance(value, _Later) for value in given) or _work(params[CALLS[name]])):
         called = params[CALLS[name]]
         return _evaluate(called if isinstance(called, ClosedJaxpr) else ClosedJaxpr(called, ()), given)
     if name in SUMS:
@@ -106,13 +109,18 @@ def _bind(equation: Any, given: list[Any]) -> Sequence[Any]:
     return result if equation.primitive.multiple_results else [result]
 
 
-def _can_be_joined(program: Any) -> bool:
-    """Whether there is a convolution in a program."""
+def _work(program: Any) -> int:
+    """The multiplications of the largest convolution in a program."""
     jaxpr = program.jaxpr if isinstance(program, ClosedJaxpr) else program
-    return any(
-        equation.primitive.name in SUMS or (equation.primitive.name in CALLS and _can_be_joined(equation.params[CALLS[equation.primitive.name]]))
-        for equation in jaxpr.eqns
-    )
+    found = [0]
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        if name in CALLS:
+            found.append(_work(equation.params[CALLS[name]]))
+        elif name in SUMS:
+            shape, kernel = equation.outvars[0].aval.shape, equation.invars[1].aval.shape
+            found.append(math.prod(shape) * math.prod(kernel) // max(1, shape[equation.params["dimension_numbers"].out_spec[1]]))
+    return max(found)
 
 
 # What is put off --------------------------------------------------------------------------------------------------------------------------

@@ -120,6 +120,7 @@ def test_what_is_left_to_xla(function, left):
         lambda x: 1 - conv(x),
         lambda x: conv(x.astype("float16"), KERNEL.astype("float16")) + 1,
         lambda x: conv(x[:, :3, :3, :2], KERNEL[:, :, :2, :4]) + 1,  # too small
+        lambda x: conv(x[:, :, :19]) + 1,  # as large as all of a small network: 7.8 million
         lambda x: windows.conv(x, KERNEL[:, :, :9], (1, 1), ((1, 1), (1, 1)), (1, 1), 2) + 1,  # groups
         lambda x: windows.conv(x, KERNEL[:1, :1], (1, 1), ((0, 0), (0, 0)), (1, 1), 1) + 1,  # a product
         lambda x: jnp.sum(x) + 1,
@@ -149,10 +150,11 @@ def test_two_convolutions_added_are_one_with_something_to_add():
 
 def test_rows_strides_and_dilation():
     kernel = KERNEL[0]
-    x = np.concatenate([X.reshape(3, -1, 18)] * 3)
+    x = np.concatenate([X.reshape(3, -1, 18)] * 4)
     check(lambda x, row: jnp.maximum(conv(x, kernel) + row, 0), x, ROW, joined=[])
     for strides, padding, dilation in [((2, 1), ((0, 1), (2, 0)), (1, 1)), ((1, 1), ((0, 0), (0, 0)), (2, 3))]:
-        check(lambda x, row: jnp.maximum(windows.conv(x, KERNEL, strides, padding, dilation, 1) + row, 0), X, ROW, joined=[])  # noqa: B023
+        function = lambda x, row: jnp.maximum(windows.conv(x, KERNEL, strides, padding, dilation, 1) + row, 0)  # noqa: E731, B023
+        check(function, np.concatenate([X] * 3), ROW, joined=[])
 
 
 @pytest.mark.parametrize("seed", range(60))
