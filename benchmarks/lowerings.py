@@ -184,6 +184,10 @@ def depthwise() -> list[Any]:
     return [layers.Conv2D(64, 1), layers.Conv2D(64, 3, padding="same", groups=64)]
 
 
+def three_by_three() -> list[Any]:
+    return [layers.Conv2D(128, 3, padding="same", activation="relu") for _ in range(3)]
+
+
 def overlapping() -> list[Any]:
     return [layers.Conv2D(64, 1), layers.MaxPooling2D(3, 2, padding="same")]
 
@@ -255,7 +259,7 @@ def compile_cache(quick: bool) -> tuple[Measured, Measured]:
 LOWERINGS = (
     *(Lowering(f"kernels-{name}", f"{name} step: kernels of its own", pair_of_steps(workload(name, batches), NO_KERNELS))
       for name, batches in (("mlp", 50), ("cnn", 20), ("lstm", 10), ("transformer", 10), ("autoencoder", 50), ("resnet50", 2))),
-    Lowering("minimal", "resnet50 step: minimal filtering", pair_of_steps(workload("resnet50", 2), NO_MINIMAL)),
+    Lowering("minimal", "step of 3x3 convolutions: minimal filtering", pair_of_steps(images(three_by_three, 28, 128, 8), NO_MINIMAL)),
     *(Lowering(f"joined-{name}", f"{name} predict: convolutions joined", pair_of_predictions(workload(name, batches), NOT_JOINED))
       for name, batches in (("cnn", 20), ("resnet50", 2))),
     Lowering("convolution", "cnn step: not by YNNPACK",
