@@ -130,18 +130,35 @@ static thread_local Scratch of_call, of_piece;
 
 // Tiles -----------------------------------------------------------------------------------------------------------------------------------
 
+// Parts of vectors go by copies: what has an address that memcpy takes is not kept in registers by each compiler.
 static inline void store(float* out, const Vector* values, Int lanes) {
-  if (lanes == LANE)
+  if (lanes == LANE) {
     for (int u = 0; u < PAIR; u++) reinterpret_cast<Vector*>(out)[u] = values[u];
-  else
-    memcpy(out, values, lanes * sizeof(float));
+  } else {
+    Vector copies[PAIR];
+    for (int u = 0; u < PAIR; u++) copies[u] = values[u];
+    memcpy(out, copies, lanes * sizeof(float));
+  }
 }
 
 static inline void load(const float* from, Vector* values, Int lanes) {
-  if (lanes == LANE)
+  if (lanes == LANE) {
     for (int u = 0; u < PAIR; u++) values[u] = reinterpret_cast<const Vector*>(from)[u];
-  else
-    memcpy(values, from, lanes * sizeof(float));
+  } else {
+    Vector copies[PAIR];
+    for (int u = 0; u < PAIR; u++) copies[u] = values[u];
+    memcpy(copies, from, lanes * sizeof(float));
+    for (int u = 0; u < PAIR; u++) values[u] = copies[u];
+  }
+}
+
+// f(0), ..., f(Q - 1), each in code of its own: an array that is only read at places known to the compiler can stay in registers.
+template <int Q, typename Function>
+inline __attribute__((always_inline)) void each(const Function& f) {
+  if constexpr (Q > 0) {
+    each<Q - 1>(f);
+    f(Q - 1);
+  }
 }
 
 // What becomes of a sum: times scale, plus shift, of its output, plus what lies where the result will; at least 0 if positive.
@@ -160,7 +177,7 @@ struct Finish {
     if (!scale) return;
     Vector factor[PAIR] = {}, term[PAIR] = {};
     load(scale, factor, lanes), load(shift, term, lanes);
-    for (int q = 0; q < Q; q++) {
+    each<Q>([&](int q) __attribute__((always_inline)) {
       Vector other[PAIR] = {};
       if (more) load(more + first + q * step, other, lanes);
       for (int u = 0; u < PAIR; u++) {
@@ -168,7 +185,7 @@ struct Finish {
         if (positive) y = larger(y, Vector{});
         sums[q][u] = y;
       }
-    }
+    });
   }
 };
 
@@ -216,9 +233,7 @@ template <int R, int Q>
 static void tile(const float* x, Int x_row, Int x_pixel, Taps taps, const float* w, Int w_row, float* y, Int y_row, Int y_pixel, Int lanes, bool more,
                  const Finish& finish) {
   Vector sums[R][Q][PAIR] = {};
-  if (more)
-    for (int r = 0; r < R; r++)
-      for (int q = 0; q < Q; q++) load(y + r * y_row + q * y_pixel, sums[r][q], lanes);
+  if (more) each<R * Q>([&](int i) __attribute__((always_inline)) { load(y + i / Q * y_row + i % Q * y_pixel, sums[i / Q][i % Q], lanes); });
   const Steps steps(x_pixel * sizeof(float));
   for (Int i = 0; i < taps.rows; i++) {
     const float* weights = w + i * w_row;
@@ -236,10 +251,8 @@ static void tile(const float* x, Int x_row, Int x_pixel, Taps taps, const float*
       }
     }
   }
-  for (int r = 0; r < R; r++) {
-    finish.template operator()<Q>(sums[r], r * y_row, y_pixel, lanes);
-    for (int q = 0; q < Q; q++) store(y + r * y_row + q * y_pixel, sums[r][q], lanes);
-  }
+  each<R>([&](int r) __attribute__((always_inline)) { finish.template operator()<Q>(sums[r], r * y_row, y_pixel, lanes); });
+  each<R * Q>([&](int i) __attribute__((always_inline)) { store(y + i / Q * y_row + i % Q * y_pixel, sums[i / Q][i % Q], lanes); });
 }
 
 // Pixels of some images: how many there are, and from one to the next in x; g lies packed, a row after the other.
