@@ -130,7 +130,7 @@ static thread_local Scratch of_call, of_piece;
 
 // Tiles -----------------------------------------------------------------------------------------------------------------------------------
 
-// Parts of vectors go by copies: what has an address that memcpy takes is not kept in registers by each compiler.
+// Parts of vectors go by copies: where memcpy takes the address of an array, Clang does not keep it in registers.
 static inline void store(float* out, const Vector* values, Int lanes) {
   if (lanes == LANE) {
     for (int u = 0; u < PAIR; u++) reinterpret_cast<Vector*>(out)[u] = values[u];
@@ -630,7 +630,6 @@ struct KernelGradient : Geometry {
 // n0 + (n1 + n2) / 2, (n1 - n2) / 2, (n1 + n2) / 2 + n3 of the weights.
 constexpr int SIDE = 4, PLACES = SIDE * SIDE;
 
-
 // The tiles of a convolution: row after row, image after image.
 struct Tiles : Geometry {
   Int down, across, tiles, wide;  // of an image; of all; inputs, up to whole vectors
@@ -874,6 +873,7 @@ struct MinimalGradient : Tiles {
     const Int size = blocks * PLACES * inputs * LANE;
     segments = size > 512 << 10 ? 1 : ceil_div(4, ranges);  // large sums are not worth joining
     segment = ceil_div(tiles, segments);
+    segments = ceil_div(tiles, segment);
     run_of = ceil_div(segment, ceil_div(segment, most(64, (640 << 10) / (SIDE * (wide + range * LANE) * Int(sizeof(float))))));
     sums = of_call.take(segments * size);
     parallel(frame, segments * ranges * SIDE, [this](Int i) { piece(i); });

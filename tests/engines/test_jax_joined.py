@@ -19,14 +19,7 @@ from nyala.engines import _jax_joined as joining
 from nyala.engines import _jax_kernels as kernels
 from nyala.engines import _jax_windows as windows
 
-
-@pytest.fixture(scope="module", autouse=True)
-def engine():
-    with nyala.backend("jax"):
-        nyala.ops.add(1, 1)
-        if not kernels.available():
-            pytest.skip(kernels.problem() or "this is no CPU")
-        yield
+pytestmark = pytest.mark.usefixtures("kernels_of_jax")
 
 
 RNG = np.random.default_rng(7)

@@ -28,17 +28,11 @@ WIDTHS = {"native": [], "avx2": ["-march=haswell"], "sse": ["-march=x86-64"]}  #
 HOST = "x86_64" if platform.machine() in ("x86_64", "AMD64") else "other"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def engine():
-    with nyala.backend("jax"):
-        nyala.ops.add(1, 1)
-        if not kernels.available():
-            pytest.skip(kernels.problem() or "this is no CPU")
-        yield
+pytestmark = pytest.mark.usefixtures("kernels_of_jax")
 
 
 @pytest.fixture(scope="module", params=WIDTHS)
-def call(request, tmp_path_factory):
+def call(request, tmp_path_factory, kernels_of_jax):
     """call(name, *arrays, shape=, numbers=): a kernel made for vectors of this width."""
     flags = WIDTHS[request.param]
     if flags and (HOST != "x86_64" or "avx2" not in pathlib.Path("/proc/cpuinfo").read_text()):
@@ -97,6 +91,7 @@ GEOMETRIES = [  # batch, (height, width), inputs, outputs, kernel, strides, padd
     (2, (40, 60), 13, 21, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
     (3, (19, 34), 61, 90, (3, 3), (1, 1), ((0, 3), (2, 1)), (1, 1)),
     (1, (50, 50), 128, 150, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
+    (1, (3, 11), 6, 33, (3, 3), (1, 1), ((0, 0), (0, 0)), (1, 1)),  # five tiles
     (1, (4, 70), 700, 40, (3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1)),
 ]
 
@@ -281,6 +276,21 @@ def test_layers_train_as_without_kernels(monkeypatch, rank, strides, padding, di
     assert any(not np.array_equal(own, plain) for own, plain in zip(*found, strict=True))  # two programs
     for before, own, plain in zip(weights, *found, strict=True):
         assert np.abs(own - plain).max() <= 1e-5 * np.abs(plain - before).max() + 1e-7
+
+
+def test_minimal_filtering_is_what_a_step_does(monkeypatch):
+    from nyala.engines import _jax_windows as windows
+
+    rng = np.random.default_rng(4)
+    x, kernel = draw(rng, 6, 20, 22, 48), draw(rng, 3, 3, 48, 64)
+    conv = lambda x, k: jnp.sum(jnp.sin(windows.conv(x, k, (1, 1), ((1, 1), (0, 1)), (1, 1), 1)))  # noqa: E731
+    found = []
+    for least in (kernels.LEAST_TILES, 1 << 60):
+        monkeypatch.setattr(kernels, "LEAST_TILES", least)
+        found.append(jax.jit(jax.grad(lambda *arrays: conv(*arrays), (0, 1)))(x * 0.05, kernel))
+    for own, direct in zip(*found, strict=True):
+        assert not np.array_equal(own, direct)  # two programs
+        np.testing.assert_allclose(own, direct, rtol=0, atol=1e-5 * float(jnp.abs(direct).max()))
 
 
 def test_the_kernels_are_what_a_step_calls():

@@ -23,40 +23,19 @@ abs, sigmoid, softplus, softsign, tanh = ops.abs, ops.sigmoid, ops.softplus, ops
 cast, is_tensor, transpose = ops.cast, ops.is_tensor, ops.transpose
 
 
-# The same with the words of then.
-def equal(x: Tensor, y: Tensor) -> Tensor:
-    return ops.equal(x, y)
+def _of_two(op: Callable) -> Callable[[Tensor, Tensor], Tensor]:
+    """The same with the words of then."""
+
+    def call(x: Tensor, y: Tensor) -> Tensor:
+        return op(x, y)
+
+    call.__name__ = call.__qualname__ = op.__name__
+    return call
 
 
-def not_equal(x: Tensor, y: Tensor) -> Tensor:
-    return ops.not_equal(x, y)
-
-
-def greater(x: Tensor, y: Tensor) -> Tensor:
-    return ops.greater(x, y)
-
-
-def greater_equal(x: Tensor, y: Tensor) -> Tensor:
-    return ops.greater_equal(x, y)
-
-
-def less(x: Tensor, y: Tensor) -> Tensor:
-    return ops.less(x, y)
-
-
-def less_equal(x: Tensor, y: Tensor) -> Tensor:
-    return ops.less_equal(x, y)
-
-
+equal, not_equal, maximum, minimum = _of_two(ops.equal), _of_two(ops.not_equal), _of_two(ops.maximum), _of_two(ops.minimum)
+greater, greater_equal, less, less_equal = _of_two(ops.greater), _of_two(ops.greater_equal), _of_two(ops.less), _of_two(ops.less_equal)
 lesser, lesser_equal = less, less_equal
-
-
-def maximum(x: Tensor, y: Tensor) -> Tensor:
-    return ops.maximum(x, y)
-
-
-def minimum(x: Tensor, y: Tensor) -> Tensor:
-    return ops.minimum(x, y)
 
 
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
