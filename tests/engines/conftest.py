@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+"""What the tests of engines share."""
+
 import pytest
 
 import nyala
