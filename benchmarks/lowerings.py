@@ -126,6 +126,7 @@ def pair_of_predictions(make: Callable[[bool], tuple[Any, np.ndarray, np.ndarray
 NO_KERNELS = replaced(kernels, "available", lambda: False)
 NO_MINIMAL = replaced(kernels, "minimal_pays", lambda *_: False)
 NOT_JOINED = replaced(joining, "joined", lambda function: function)
+NOT_JOINED_IN_STEPS = replaced(joining, "differentiable", lambda function: function)
 
 
 def both(*patches: Patch) -> Patch:
@@ -262,6 +263,7 @@ LOWERINGS = (
     Lowering("minimal", "step of 3x3 convolutions: minimal filtering", pair_of_steps(images(three_by_three, 28, 128, 8), NO_MINIMAL)),
     *(Lowering(f"joined-{name}", f"{name} predict: convolutions joined", pair_of_predictions(workload(name, batches), NOT_JOINED))
       for name, batches in (("cnn", 20), ("resnet50", 2))),
+    Lowering("joined-step", "cnn step: convolutions joined", pair_of_steps(workload("cnn", 20), NOT_JOINED_IN_STEPS)),
     Lowering("convolution", "cnn step: not by YNNPACK",
              pair_without_kernels(workload("cnn", 20), replaced(jax_engine, "_compiler_options", lambda: None))),
     Lowering("kernel-gradient", "cnn step: kernel gradient as a correlation",

@@ -168,6 +168,14 @@ def test_lowerings_of_kernels_are_really_replaced(script):
             with patch():
                 assert text() != having
             assert text() == having
+        step = lambda: jax.jit(  # noqa: E731
+            lowerings.joining.joined(lambda x: engine.value_and_grad(lambda x: (conv(x).sum(), ()))(x))
+        ).lower(x).as_text()  # fmt: skip
+        having = step()
+        with lowerings.NOT_JOINED_IN_STEPS():
+            assert "finished_convolution" in having
+            assert "finished_convolution" not in step()
+        assert step() == having
 
 
 def test_data_kinds():

@@ -39,6 +39,14 @@ constexpr int STRIP = TILE - 1;                // channels of a tile of `outer`
 typedef float Vector __attribute__((vector_size(VECTOR * 4), aligned(4), may_alias));
 typedef int64_t Int;
 
+typedef int32_t Numbers __attribute__((vector_size(VECTOR * 4)));
+typedef uint8_t Bytes __attribute__((vector_size(VECTOR)));
+typedef uint16_t Halves __attribute__((vector_size(VECTOR * 2)));
+constexpr int NONE = 255;
+
+// In two steps, each of one instruction: GCC takes the elements one by one otherwise.
+static inline Numbers numbers_of(Bytes bytes) { return __builtin_convertvector(__builtin_convertvector(bytes, Halves), Numbers); }
+
 // nan is larger than all.
 static inline Vector larger(Vector a, Vector b) { return a > b ? a : a != a ? a : b; }
 static inline Int ceil_div(Int a, Int b) { return (a + b - 1) / b; }
@@ -161,15 +169,39 @@ inline __attribute__((always_inline)) void each(const Function& f) {
   }
 }
 
+// The largest of some vectors, element by element, and the number of the first that is.
+struct Largest {
+  Vector value;
+  Numbers which;
+
+  explicit Largest(Vector first) : value(first), which{} {}
+  void compare(Vector other, int number) {
+    which = other > value ? Numbers{} + number : which;
+    value = larger(other, value);
+  }
+};
+
 // What becomes of a sum: times scale, plus shift, of its output, plus what lies where the result will; at least 0 if positive.
-// Of a convolution only the largest of each pool_y x pool_x results are kept.
+// Of a convolution only the largest of each pool_y x pool_x results are kept, and their numbers, if asked for: NONE where relu leaves nothing.
 struct Finish {
   const float *scale, *shift, *more;  // nullptr: none; more: nullptr, too, or where the first result goes, in an array like that of results
   bool positive;
   Int pool_y, pool_x;
+  uint8_t* winners;
 
   // Of the outputs from `lane` on, of results that begin `first` floats into them.
-  Finish at(Int lane, Int first) const { return {scale ? scale + lane : scale, shift + lane, more ? more + first : more, positive, 1, 1}; }
+  Finish at(Int lane, Int first) const { return {scale ? scale + lane : scale, shift + lane, more ? more + first : more, positive, 1, 1, nullptr}; }
+
+  // The number of the largest of each pool, to the place of that among all.
+  void name(const Largest& largest, Int place, Int lanes) const {
+    if (!winners) return;
+    const Numbers which = positive ? (largest.value > Vector{} ? largest.which : Numbers{} + NONE) : largest.which;
+    const Bytes bytes = __builtin_convertvector(which, Bytes);
+    if (lanes >= VECTOR)
+      memcpy(winners + place, &bytes, VECTOR);  // one instruction, where the other is a call
+    else
+      memcpy(winners + place, &bytes, lanes);
+  }
 
   // Q pixels, the first at offset `first`, `step` apart.
   template <int Q>
@@ -436,22 +468,32 @@ struct Convolution : Geometry {
     compute(in, begin, from, to, results - from * row, image * out_height * row, 0, blocks);
     const Int pooled_height = out_height / finish.pool_y, pooled_row = out_width / finish.pool_x * outputs;
     for (Int r = from / finish.pool_y; r < least(to / finish.pool_y, pooled_height); r++)
-      pool(results + (r * finish.pool_y - from) * row, y + (image * pooled_height + r) * pooled_row);
+      pool(results + (r * finish.pool_y - from) * row, (image * pooled_height + r) * pooled_row);
   }
 
   bool pooled() const { return finish.pool_y * finish.pool_x > 1; }
 
-  // A row of largest results.
-  void pool(const float* results, float* to) const {
-    for (Int q = 0; q < out_width / finish.pool_x; q++, results += finish.pool_x * outputs, to += outputs)
+  // A row of largest results, to this place among all.
+  void pool(const float* results, Int place) const {
+    const Int count = finish.pool_y * finish.pool_x, step = out_width * outputs;
+    const bool four = finish.pool_y == 2 && finish.pool_x == 2;
+    for (Int q = 0; q < out_width / finish.pool_x; q++, results += finish.pool_x * outputs, place += outputs)
       for (Int c = 0; c < outputs; c += VECTOR) {
-        Vector largest = part(results + c, outputs - c);
-        for (Int r = 0; r < finish.pool_y; r++)
-          for (Int k = 0; k < finish.pool_x; k++) largest = larger(largest, part(results + (r * out_width + k) * outputs + c, outputs - c));
-        if (outputs - c >= VECTOR)
-          at(to + c) = largest;
+        const Int lanes = least(outputs - c, VECTOR);
+        const float* from = results + c;
+        Largest largest(part(from, lanes));
+        if (four && lanes == VECTOR) {
+          largest.compare(at(from + outputs), 1);
+          largest.compare(at(from + step), 2);
+          largest.compare(at(from + step + outputs), 3);
+        } else {
+          for (int i = 1; i < count; i++) largest.compare(part(from + i / finish.pool_x * step + i % finish.pool_x * outputs, lanes), i);
+        }
+        if (lanes == VECTOR)
+          at(y + place + c) = largest.value;
         else
-          memcpy(to + c, &largest, (outputs - c) * sizeof(float));
+          memcpy(y + place + c, &largest.value, lanes * sizeof(float));
+        finish.name(largest, place + c, lanes);
       }
   }
 
@@ -477,7 +519,10 @@ struct Convolution : Geometry {
     } else {
       bands = most(1, out_height / most(4, (64 << 10) / (padded * inputs * stride_y * Int(sizeof(float)))));
       rows = ceil_div(out_height, bands);
-      if (pooled()) rows = ceil_div(rows, finish.pool_y) * finish.pool_y;
+      if (pooled()) {  // what is pooled stays in the first cache
+        rows = least(rows, most(4, (32 << 10) / (out_width * outputs * Int(sizeof(float)))));
+        rows = ceil_div(rows, finish.pool_y) * finish.pool_y;
+      }
       bands = ceil_div(out_height, rows);
       parallel(frame, batch * bands, [this](Int i) { band(i); });
     }
@@ -538,8 +583,11 @@ struct Product {
 // Gradient of the kernel ------------------------------------------------------------------------------------------------------------------
 
 // w[i, j, c, o] = the sum over pixels of x at tap (i, j), channel c, times g, channel o.
+// With winners, g is of whole pools, and the slope of the one result in each that was the largest; the others have none.
 struct KernelGradient : Geometry {
+  Int pool_y, pool_x;
   const float *x, *g;
+  const uint8_t* winners;
   float *w, *sums;
   bool flat;                                                   // rows of taps are neighbours in memory, and none is padded
   Int width_of_tap, taps, strips, units, groups, group, blocks, range;  // a unit: strip of channels of a tap (or row of taps)
@@ -565,6 +613,32 @@ struct KernelGradient : Geometry {
                      out + ((i * kernel_width + j) * inputs + c) * outputs + block * LANE, outputs, least(outputs - block * LANE, LANE), first);
   }
 
+  // Slopes of the pixels [from, to) of a row, LANE outputs of them.
+  void slopes(Int image, Int row, Int from, Int to, Int block, float* packed) const {
+    const Int lanes = least(outputs - block * LANE, LANE);
+    if (!winners) return gather(g + ((image * out_height + row) * out_width + from) * outputs + block * LANE, outputs, to - from, lanes, packed);
+    const Int down = out_height / pool_y, across = out_width / pool_x, y = row / pool_y, first = row % pool_y * pool_x;
+    Int z = from / pool_x, place = ((image * down + y) * across + z) * outputs + block * LANE;
+    for (Int q = from; q < to; z++, place += outputs) {
+      Vector pair[PAIR] = {};
+      Numbers which[PAIR] = {};
+      if (y < down && z < across) {
+        load(g + place, pair, lanes);
+        name(winners + place, which, lanes);
+      }
+      for (Int k = q - z * pool_x; k < pool_x && q < to; k++, q++, packed += LANE)
+        for (int u = 0; u < PAIR; u++) at(packed + u * VECTOR) = which[u] == Numbers{} + int(first + k) ? pair[u] : Vector{};
+    }
+  }
+  static void name(const uint8_t* from, Numbers* which, Int lanes) {
+    Bytes bytes[PAIR] = {};
+    if (lanes == LANE)
+      memcpy(bytes, from, LANE);
+    else
+      memcpy(bytes, from, lanes);
+    for (int u = 0; u < PAIR; u++) which[u] = numbers_of(bytes[u]);
+  }
+
   void piece(Int n) const {
     const Int ranges = ceil_div(blocks, range), which = n / (ranges * groups);
     const Int first = n / groups % ranges * range, last = least(first + range, blocks), begin = n % groups * group, end = least(begin + group, units);
@@ -579,8 +653,7 @@ struct KernelGradient : Geometry {
       for (Int block = first; block < last; block++) {
         float* place = packed + (block - first) * size;
         for (Int b = image; b < image + images; b++)
-          for (Int r = r0; r < r1; r++, place += (q1 - q0) * LANE)
-            gather(g + ((b * out_height + r) * out_width + q0) * outputs + block * LANE, outputs, q1 - q0, least(outputs - block * LANE, LANE), place);
+          for (Int r = r0; r < r1; r++, place += (q1 - q0) * LANE) slopes(b, r, q0, q1, block, place);
       }
       for (Int unit = begin; unit < end; unit++)
         for (Int block = first; block < last; block++)
@@ -589,7 +662,8 @@ struct KernelGradient : Geometry {
   }
 
   void run(const XLA_FFI_CallFrame* frame) {
-    if (kernel_height == 1 && kernel_width == 1 && stride_y == 1 && stride_x == 1 && !top && !left && out_height == height && out_width == width)
+    const bool one = kernel_height == 1 && kernel_width == 1 && stride_y == 1 && stride_x == 1 && !top && !left;
+    if (one && out_height == height && out_width == width && !winners)
       width = out_width = batch * height * width, batch = height = out_height = 1;  // a product
     flat = dilation_x == 1 && left == 0 && (out_width - 1) * stride_x + kernel_width <= width;
     width_of_tap = flat ? kernel_width * inputs : inputs;
@@ -755,8 +829,14 @@ struct MinimalConvolution : Convolution {
           if (!pooled()) store(y + place, out[r][q], lanes(block));
         }
       if (!pooled() || below < 2 || right < 2) continue;
-      for (int u = 0; u < PAIR; u++) out[0][0][u] = larger(larger(out[0][0][u], out[0][1][u]), larger(out[1][0][u], out[1][1][u]));
-      store(y + ((tile.image * (out_height / 2) + tile.row / 2) * (out_width / 2) + tile.col / 2) * outputs + block * LANE, out[0][0], lanes(block));
+      const Int place = ((tile.image * (out_height / 2) + tile.row / 2) * (out_width / 2) + tile.col / 2) * outputs + block * LANE;
+      for (int u = 0; u < PAIR; u++) {
+        Largest largest(out[0][0][u]);
+        for (int i = 1; i < 4; i++) largest.compare(out[i / 2][i % 2][u], i);
+        out[0][0][u] = largest.value;
+        finish.name(largest, place + u * VECTOR, most(0, least(lanes(block) - u * VECTOR, VECTOR)));
+      }
+      store(y + place, out[0][0], lanes(block));
     }
   }
 
@@ -965,6 +1045,42 @@ struct Slopes : Rows {
   }
 };
 
+// The sums of g, of those that have winners if there are any.
+struct Totals : Rows {
+  const float* g;
+  const uint8_t* winners;
+  float *result, *parts;  // (channels); of each piece, too
+
+  void sum(Int n) const {
+    float* total = parts + n * channels;
+    for (Int c = 0; c < channels; c += VECTOR) {
+      const Int lanes = least(channels - c, VECTOR);
+      Vector sum = {};
+      for (Int r = n * piece; r < end(n); r++) {
+        const Vector slope = part(g + r * channels + c, lanes);
+        sum += winners ? has_winner(winners + r * channels + c, lanes) ? slope : Vector{} : slope;
+      }
+      memcpy(total + c, &sum, lanes * sizeof(float));
+    }
+  }
+  static Numbers has_winner(const uint8_t* from, Int lanes) {
+    Bytes bytes = {};
+    if (lanes == VECTOR)
+      memcpy(&bytes, from, VECTOR);
+    else
+      memcpy(&bytes, from, lanes);
+    return numbers_of(bytes) != Numbers{} + NONE;
+  }
+
+  void run(const XLA_FFI_CallFrame* frame) {
+    parts = of_call.take(pieces * channels);
+    parallel(frame, pieces, [this](Int n) { sum(n); });
+    memcpy(result, parts, channels * sizeof(float));
+    for (Int n = 1; n < pieces; n++)
+      for (Int c = 0; c < channels; c++) result[c] += parts[n * channels + c];
+  }
+};
+
 // What XLA calls --------------------------------------------------------------------------------------------------------------------------
 
 // XLA asks each function once for the version it was made for.
@@ -984,10 +1100,13 @@ static const Int* numbers(const XLA_FFI_CallFrame* frame) { return static_cast<I
 static const float* argument(const XLA_FFI_CallFrame* frame, int i) {
   return static_cast<float*>(static_cast<XLA_FFI_Buffer*>(frame->args.args[i])->data);
 }
-static float* result(const XLA_FFI_CallFrame* frame) { return static_cast<float*>(static_cast<XLA_FFI_Buffer*>(frame->rets.rets[0])->data); }
-// n: whether there is something to add, whether results are at least 0, and of how many the largest is kept.
+static float* result(const XLA_FFI_CallFrame* frame, int i = 0) {
+  return static_cast<float*>(static_cast<XLA_FFI_Buffer*>(frame->rets.rets[i])->data);
+}
+// n: whether there is something to add, whether results are at least 0, and of how many the largest is kept. A second result: which it is.
 static Finish finish_of(const XLA_FFI_CallFrame* frame, const Int* n) {
-  return {argument(frame, 2), argument(frame, 3), n[0] ? argument(frame, 4) : nullptr, n[1] != 0, n[2], n[3]};
+  uint8_t* winners = frame->rets.size > 1 ? reinterpret_cast<uint8_t*>(result(frame, 1)) : nullptr;
+  return {argument(frame, 2), argument(frame, 3), n[0] ? argument(frame, 4) : nullptr, n[1] != 0, n[2], n[3], winners};
 }
 
 static XLA_FFI_Error* convolve(const XLA_FFI_CallFrame* frame, const Finish& finish) {
@@ -1005,10 +1124,11 @@ static XLA_FFI_Error* convolve(const XLA_FFI_CallFrame* frame, const Finish& fin
 extern "C" {
 
 #if PART != 2
-EXPORTED XLA_FFI_Error* convolution(XLA_FFI_CallFrame* frame) { return asked(frame) ? nullptr : convolve(frame, {nullptr, nullptr, nullptr, false, 1, 1}); }
+EXPORTED XLA_FFI_Error* convolution(XLA_FFI_CallFrame* frame) { return asked(frame) ? nullptr : convolve(frame, {nullptr, nullptr, nullptr, false, 1, 1, nullptr}); }
 EXPORTED XLA_FFI_Error* finished_convolution(XLA_FFI_CallFrame* frame) {
   return asked(frame) ? nullptr : convolve(frame, finish_of(frame, numbers(frame) + sizeof(Geometry) / sizeof(Int)));
 }
+EXPORTED XLA_FFI_Error* pooled_convolution(XLA_FFI_CallFrame* frame) { return finished_convolution(frame); }
 
 EXPORTED XLA_FFI_Error* product(XLA_FFI_CallFrame* frame) {
   if (asked(frame)) return nullptr;
@@ -1028,6 +1148,30 @@ EXPORTED XLA_FFI_Error* kernel_gradient(XLA_FFI_CallFrame* frame) {
     MinimalGradient(work, work.x, work.g, work.w).run(frame);
   else
     work.run(frame);
+  return nullptr;
+}
+
+// Of a convolution whose results were pooled, and the sums of slopes.
+EXPORTED XLA_FFI_Error* pooled_gradient(XLA_FFI_CallFrame* frame) {
+  if (asked(frame)) return nullptr;
+  KernelGradient work = {};
+  const Int* n = numbers(frame);
+  memcpy(static_cast<Geometry*>(&work), n, sizeof(Geometry));
+  work.pool_y = n[sizeof(Geometry) / sizeof(Int)], work.pool_x = n[sizeof(Geometry) / sizeof(Int) + 1];
+  work.x = argument(frame, 0), work.g = argument(frame, 1), work.winners = reinterpret_cast<const uint8_t*>(argument(frame, 2));
+  work.w = result(frame);
+  const Int pools = work.batch * (work.out_height / work.pool_y) * (work.out_width / work.pool_x);
+  Totals totals = {{pools, work.outputs}, work.g, work.winners, result(frame, 1), nullptr};
+  totals.run(frame);
+  work.run(frame);
+  return nullptr;
+}
+
+EXPORTED XLA_FFI_Error* totals(XLA_FFI_CallFrame* frame) {
+  if (asked(frame)) return nullptr;
+  const Int* n = numbers(frame);
+  Totals work = {{n[0], n[1]}, argument(frame, 0), nullptr, result(frame), nullptr};
+  work.run(frame);
   return nullptr;
 }
 

@@ -9,6 +9,7 @@ Which of two forms a program gets depends on shapes alone, and on whether there 
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 import threading
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ MANY_ROWS = 1024
 LEAST_TILES = 256  # of results, for minimal filtering
 SMALL = 1 << 14  # elements of a sum over rows, at most
 LANES = 32  # outputs that are computed at a time, at most: half of them may be idle
+NONE = 255  # the number of none in a pool
 TOLERANCE = 1e-4  # of the first results of a new library, to the largest
 
 
@@ -60,9 +62,15 @@ class _Kernels:
         return self.usable
 
     def _load(self) -> bool:
-        build = self.build
-        library = build.library() if build else None
-        if build is None or library is None:
+        if self.build is not None and not self._usable(self.build) and self.build.installed:
+            self.build = Build(installed=False)  # the compiler of this machine may do better
+            return self._usable(self.build)
+        return self.build is not None and not self.build.problem
+
+    def _usable(self, build: Build) -> bool:
+        """Whether XLA has taken the functions of the library, and it is no new one with wrong results."""
+        library = build.library()
+        if library is None:
             return False
         try:
             for name in COMPOSED:
@@ -70,8 +78,7 @@ class _Kernels:
             if build.fresh:
                 with jax.ensure_compile_time_eval():
                     problem = _first_results()
-                if problem:
-                    build.refuse(problem)
+                build.refuse(problem) if problem else build.accept()
         except Exception as error:  # XLA refuses what was made for another version of it
             build.problem = f"{type(error).__name__}: {error}"
         return not build.problem
@@ -173,11 +180,51 @@ def _composed_finished_convolution(
     result = _composed_convolution(x, kernel, **window) * scale + shift
     result = result if more is None else result + more
     result = lax.max(result, np.float32(0)) if positive else result
-    return lax.reduce_window(result, np.float32(-np.inf), lax.max, (1, *pool, 1), (1, *pool, 1), "VALID") if math.prod(pool) > 1 else result
+    return largest_of_tiles(result, pool) if math.prod(pool) > 1 else result
+
+
+def _composed_pooled_convolution(*arrays: Array, positive: bool, pool: Shape, **window: Any) -> tuple[Array, Array]:
+    """A finished convolution, and the number of the first in each pool that is the largest; NONE where relu leaves nothing."""
+    result = _composed_finished_convolution(*arrays, positive=positive, pool=(1,) * len(pool), **window)
+    counts = [size // k for size, k in zip(result.shape[1:-1], pool, strict=True)]
+    parts = []
+    for first in itertools.product(*map(range, pool)):
+        stops = (start + (count - 1) * k + 1 for start, count, k in zip(first, counts, pool, strict=True))
+        parts.append(lax.slice(result, (0, *first, 0), (result.shape[0], *stops, result.shape[-1]), (1, *pool, 1)))
+    largest, which = parts[0], jax.numpy.zeros(parts[0].shape, np.uint8)
+    for i, part in enumerate(parts):
+        which = jax.numpy.where(part > largest, np.uint8(i), which)
+        largest = lax.max(part, largest)
+    return largest, jax.numpy.where(largest > 0, which, np.uint8(NONE)) if positive else which
+
+
+def _composed_pooled_gradient(x: Array, g: Array, which: Array, *, counts: Shape, pool: Shape, **window: Any) -> tuple[Array, Array]:
+    slopes = at_winners(g, which, counts, pool)
+    return kernel_gradient_as_correlation(x, slopes, **window), _composed_totals(slopes.reshape(-1, g.shape[-1]))
+
+
+def _composed_totals(g: Array) -> Array:
+    return jax.numpy.sum(g, 0)
+
+
+def at_winners(g: Array, which: Array, counts: Shape, pool: Shape) -> Array:
+    """Slopes of pools g (b, *s, c) at the one result (b, *counts, c) of each that was the largest, zeros at the others."""
+    within = tuple(range(2, 2 * len(pool) + 1, 2))
+    numbers = np.arange(math.prod(pool), dtype=np.uint8).reshape([n for k in pool for n in (1, k)] + [1])
+    parts = jax.numpy.where(jax.numpy.expand_dims(which, within) == numbers, jax.numpy.expand_dims(g, within), 0)  # b n k m l ... c
+    whole = parts.reshape(g.shape[0], *(count * k for count, k in zip(g.shape[1:-1], pool, strict=True)), g.shape[-1])
+    rest = [(0, size - covered, 0) for size, covered in zip(counts, whole.shape[1:-1], strict=True)]
+    return lax.pad(whole, np.zeros((), whole.dtype), [(0, 0, 0), *rest, (0, 0, 0)]) if any(after for _, after, _ in rest) else whole
+
+
+def largest_of_tiles(x: Array, pool: Shape) -> Array:
+    """The largest of each whole tile of x (b, *s, c)."""
+    lowest = -np.inf if jax.numpy.issubdtype(x.dtype, np.floating) else jax.numpy.iinfo(x.dtype).min
+    return lax.reduce_window(x, np.asarray(lowest, x.dtype), lax.max, (1, *pool, 1), (1, *pool, 1), "VALID")
 
 
 WINDOW = ("strides", "padding", "dilation", "turned")  # what tells convolutions apart
-COMPOSED: dict[str, Callable[..., Array]] = {
+COMPOSED: dict[str, Callable[..., Any]] = {
     "product": _composed_product,
     "outer_product": _composed_outer,
     "convolution": _composed_convolution,
@@ -185,7 +232,11 @@ COMPOSED: dict[str, Callable[..., Array]] = {
     "moments": _composed_moments,
     "slopes": _composed_slopes,
     "finished_convolution": _composed_finished_convolution,
+    "pooled_convolution": _composed_pooled_convolution,
+    "pooled_gradient": _composed_pooled_gradient,
+    "totals": _composed_totals,
 }
+SEVERAL = ("pooled_convolution", "pooled_gradient")  # those with two results
 
 
 # What kernels are told, in the order of Geometry in _jax_kernels.cc -----------------------------------------------------------------------
@@ -206,9 +257,12 @@ def _geometry(
 
 
 def _numbers(name: str, arrays: Any, result: Any, params: dict[str, Any]) -> list[int]:
-    if name in ("moments", "slopes"):
+    if name in ("moments", "slopes", "totals"):
         return list(arrays[0].shape)
-    if name == "finished_convolution":
+    if name == "pooled_gradient":
+        window = {k: params[k] for k in ("strides", "padding", "dilation")}
+        return [*_geometry(arrays[0], params["spatial"], result.shape[-1], params["counts"], **window), *_two(params["pool"], 1)]
+    if name in ("finished_convolution", "pooled_convolution"):
         whole = jax.eval_shape(functools.partial(_composed_convolution, **{k: params[k] for k in WINDOW}), *arrays[:2])
         return [*_numbers("convolution", arrays[:2], whole, params), len(arrays) == 5, params["positive"], *_two(params["pool"], 1)]
     first, second = arrays
@@ -224,12 +278,25 @@ def _numbers(name: str, arrays: Any, result: Any, params: dict[str, Any]) -> lis
     return _geometry(first, spatial, outputs, counts, params["strides"], params["padding"], params["dilation"], params.get("turned", False))
 
 
+# What is joined is told by name: a convolution, relu and pooling of Nyala's own, whose derivatives are known -------------------------------
+
+
+def _composed_convolve(x: Array, kernel: Array, *, strides: Shape, padding: Padding, spread: Shape, dilation: Shape, groups: int) -> Array:
+    return xla_convolution(x, kernel, strides, padding, spread, dilation, groups)
+
+
+def _composed_positive(x: Array) -> Array:
+    """XLA joins a maximum to the convolution before it, but no select."""
+    return lax.max(x, np.zeros((), x.dtype))
+
+
 # Primitives -------------------------------------------------------------------------------------------------------------------------------
 
 
-def _primitive(name: str, composed: Callable[..., Array]) -> Primitive:
-    """A primitive that is its composed form everywhere."""
+def _primitive(name: str, composed: Callable[..., Any], several: bool = False) -> Primitive:
+    """A primitive that is its composed form everywhere; several: it has more than one result."""
     primitive = Primitive(f"nyala_{name}")
+    primitive.multiple_results = several
 
     @functools.cache
     def compiled(**params: Any) -> Callable:
@@ -237,21 +304,21 @@ def _primitive(name: str, composed: Callable[..., Array]) -> Primitive:
 
     def shape(*arrays: Any, **params: Any) -> Any:
         found = jax.eval_shape(functools.partial(composed, **params), *(jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays))
-        return jax.core.ShapedArray(found.shape, found.dtype)
+        return jax.tree.map(lambda x: jax.core.ShapedArray(x.shape, x.dtype), found)
 
-    def mapped(arrays: Any, axes: Any, **params: Any) -> tuple[Array, int]:
-        return jax.vmap(functools.partial(composed, **params), axes)(*arrays), 0
+    def mapped(arrays: Any, axes: Any, **params: Any) -> tuple[Any, Any]:
+        return jax.vmap(functools.partial(composed, **params), axes)(*arrays), (0, 0) if several else 0
 
     primitive.def_impl(lambda *arrays, **params: compiled(**params)(*arrays))
     primitive.def_abstract_eval(shape)
     batching.primitive_batchers[primitive] = mapped  # pyright: ignore[reportArgumentType]  # as its own rules
-    mlir.register_lowering(primitive, mlir.lower_fun(composed, multiple_results=False))
+    mlir.register_lowering(primitive, mlir.lower_fun(composed, multiple_results=several))
     return primitive
 
 
 def _kernel(name: str) -> Primitive:
     """A primitive that is a kernel on CPUs."""
-    primitive = _primitive(name, COMPOSED[name])
+    primitive = _primitive(name, COMPOSED[name], several=name in SEVERAL)
 
     def lower(ctx: Any, *arrays: Any, **params: Any) -> Any:
         numbers = _numbers(name, ctx.avals_in, ctx.avals_out[0], params)
@@ -262,7 +329,10 @@ def _kernel(name: str) -> Primitive:
     return primitive
 
 
-_product, _outer, _convolution, _kernel_gradient, _moments, _slopes, _finished = map(_kernel, COMPOSED)
+_product, _outer, _convolution, _kernel_gradient, _moments, _slopes, _finished, _pooled, _pooled_gradient, _totals = map(_kernel, COMPOSED)
+ad.deflinear2(_totals, lambda slope, g: [jax.numpy.broadcast_to(slope, g.aval.shape)])
+_convolve, _positive = _primitive("convolve", _composed_convolve), _primitive("positive", _composed_positive)
+_largest = _primitive("largest", lambda x, *, pool: largest_of_tiles(x, pool))
 _linear = _primitive("linear_product", _composed_product)  # undifferentiated, XLA joins it to what follows
 
 
@@ -348,6 +418,21 @@ def convolution(x: Array, kernel: Array, strides: Shape, padding: Padding, dilat
     return _convolution.bind(x, kernel, strides=strides, padding=padding, dilation=dilation, turned=turned)
 
 
+def convolve(x: Array, kernel: Array, strides: Shape, padding: Sequence[tuple[int, int]], spread: Shape, dilation: Shape, groups: int) -> Array:
+    """A convolution as XLA has it, to be joined to what follows it. Differentiated by who calls it, as the next two."""
+    return _convolve.bind(x, kernel, strides=strides, padding=tuple(padding), spread=spread, dilation=dilation, groups=groups)
+
+
+def positive(x: Array) -> Array:
+    """The larger of x and 0."""
+    return _positive.bind(x)
+
+
+def largest(x: Array, pool: Shape) -> Array:
+    """The largest of each whole tile of x (b, *s, c)."""
+    return _largest.bind(x, pool=pool)
+
+
 def finished_convolution(x: Array, kernel: Array, scale: Array, shift: Array, more: Array | None, **params: Any) -> Array:
     """A convolution times scale (o,), plus shift (o,), plus more, of its own shape, if any; at least 0 if positive; the largest in each whole pool.
 
@@ -355,9 +440,24 @@ def finished_convolution(x: Array, kernel: Array, scale: Array, shift: Array, mo
     return _finished.bind(x, kernel, scale, shift, *(() if more is None else (more,)), **params)
 
 
+def pooled_convolution(x: Array, kernel: Array, scale: Array, shift: Array, more: Array | None, **params: Any) -> tuple[Array, Array]:
+    """A finished convolution, and which result of each pool it is: the number of the first of the largest, uint8; NONE where relu leaves nothing."""
+    return tuple(_pooled.bind(x, kernel, scale, shift, *(() if more is None else (more,)), **params))
+
+
 def kernel_gradient(x: Array, g: Array, spatial: Shape, strides: Shape, padding: Padding, dilation: Shape) -> Array:
     """The gradient of the kernel of a convolution of x (b, *s, c), upstream g (b, *counts, o): (*k, c, o)."""
     return _kernel_gradient.bind(x, g, spatial=spatial, strides=strides, padding=padding, dilation=dilation)
+
+
+def pooled_gradient(x: Array, g: Array, which: Array, counts: Shape, pool: Shape, **window: Any) -> tuple[Array, Array]:
+    """The gradient of the kernel of a convolution to (b, *counts, o) whose results were pooled, and the sums of slopes (o,). g: those of pools."""
+    return tuple(_pooled_gradient.bind(x, g, which, counts=counts, pool=pool, **window))
+
+
+def totals(g: Array) -> Array | None:
+    """The sums of the columns of g (n, c), or None where that does not pay."""
+    return _totals.bind(g) if _sums_pay(g) else None
 
 
 def moments(x: Array) -> Array | None:
@@ -372,6 +472,12 @@ def slopes(x: Array, g: Array, mean: Array) -> Array | None:
 
 def _sums_pay(x: Array) -> bool:
     return x.size >= LEAST_SUMMED and x.dtype == np.float32 and available()
+
+
+def _agree(got: np.ndarray, expected: np.ndarray) -> bool:
+    if got.dtype == np.uint8:  # of equals up to rounding either may be the largest
+        return float(np.mean(got != expected)) < 0.01
+    return np.allclose(got, expected, rtol=0, atol=TOLERANCE * float(np.abs(expected).max()))
 
 
 def _first_results() -> str:
@@ -397,6 +503,18 @@ def _first_results() -> str:
             {**window, "turned": False, "positive": True, "pool": (2, 3)},
         ),
         (_finished, (draw(3, 19, 21, 61), draw(3, 3, 61, 64), draw(64), draw(64)), {**plain, "turned": False, "positive": True, "pool": (2, 2)}),
+        (
+            _pooled,
+            (draw(2, 9, 17, 5), draw(3, 2, 5, 45), draw(45), draw(45), draw(2, 5, 17, 45)),
+            {**window, "turned": False, "positive": True, "pool": (2, 3)},
+        ),
+        (_pooled, (draw(3, 19, 21, 61), draw(3, 3, 61, 64), draw(64), draw(64)), {**plain, "turned": False, "positive": True, "pool": (2, 2)}),
+        (
+            _pooled_gradient,
+            (draw(2, 9, 17, 5), draw(2, 2, 5, 45), rng.choice(np.array([0, 1, 2, 3, 4, 5, NONE], np.uint8), (2, 2, 5, 45))),
+            {**window, "spatial": (3, 2), "counts": (5, 17), "pool": (2, 3)},
+        ),
+        (_totals, (draw(700, 21),), {}),
         (_moments, (draw(700, 21) + 10,), {}),
         (_slopes, (draw(700, 21), draw(700, 21), draw(21)), {}),
     ]
@@ -404,7 +522,8 @@ def _first_results() -> str:
     own = jax.jit(lambda all_arrays: [case[0].bind(*arrays, **case[2]) for case, arrays in zip(cases, all_arrays, strict=True)])
     composed = jax.jit(lambda all_arrays: [COMPOSED[name](*arrays, **case[2]) for name, case, arrays in zip(names, cases, all_arrays, strict=True)])
     given = [arrays for _, arrays, _ in cases]
-    for name, got, expected in zip(names, own(given), composed(given), strict=True):
-        if not np.allclose(got, expected, rtol=0, atol=TOLERANCE * float(np.abs(expected).max())):
-            return f"the kernel {name} computes something else than XLA"
+    for name, results, wanted in zip(names, own(given), composed(given), strict=True):
+        for got, expected in zip(jax.tree.leaves(results), jax.tree.leaves(wanted), strict=True):
+            if not _agree(np.asarray(got), np.asarray(expected)):
+                return f"the kernel {name} computes something else than XLA"
     return ""

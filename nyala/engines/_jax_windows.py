@@ -47,12 +47,12 @@ def conv(x: Array, kernel: Array, strides: Shape, padding: Padding, dilation: Sh
 
 def conv_input_gradient(g: Array, kernel: Array, input_shape: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Array:
     """The primitive `conv_input_gradient`."""
-    return _conv_input_gradient(g, kernel, _geometry(input_shape, kernel.shape, strides, padding, dilation, groups))
+    return input_gradient(g, kernel, _geometry(input_shape, kernel.shape, strides, padding, dilation, groups))
 
 
 def conv_kernel_gradient(x: Array, g: Array, kernel_shape: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Array:
     """The primitive `conv_kernel_gradient`."""
-    return _conv_kernel_gradient(x, g, _geometry(x.shape, kernel_shape, strides, padding, dilation, groups))
+    return kernel_gradient(x, g, _geometry(x.shape, kernel_shape, strides, padding, dilation, groups))
 
 
 def _geometry(input_shape: Shape, kernel_shape: Shape, strides: Shape, padding: Padding, dilation: Shape, groups: int) -> Geometry:
@@ -78,8 +78,8 @@ def _linked(
     return mark
 
 
-@_linked(lambda u, x, kernel, geometry: _conv_input_gradient(u, kernel, geometry),
-         lambda u, x, kernel, geometry: _conv_kernel_gradient(x, u, geometry),
+@_linked(lambda u, x, kernel, geometry: input_gradient(u, kernel, geometry),
+         lambda u, x, kernel, geometry: kernel_gradient(x, u, geometry),
          differentiated=lambda x, kernel, geometry: _conv_by_kernel(x, kernel, geometry))  # fmt: skip
 def _conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """As XLA has it, which joins it to bias, relu and pooling as long as nobody needs what is between."""
@@ -87,19 +87,19 @@ def _conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     return _correlate(x, kernel, geometry.strides, geometry.padding, spread, geometry.dilation, geometry.groups)
 
 
-@_linked(lambda u, x, kernel, geometry: _conv_input_gradient(u, kernel, geometry),  # pyright: ignore[reportGeneralTypeIssues]  # gradients of each other
-         lambda u, x, kernel, geometry: _conv_kernel_gradient(x, u, geometry))  # fmt: skip
+@_linked(lambda u, x, kernel, geometry: input_gradient(u, kernel, geometry),  # pyright: ignore[reportGeneralTypeIssues]  # gradients of each other
+         lambda u, x, kernel, geometry: kernel_gradient(x, u, geometry))  # pyright: ignore[reportGeneralTypeIssues]  # as above  # fmt: skip
 def _conv_by_kernel(x: Array, kernel: Array, geometry: Geometry) -> Array:
     strides, padding, dilation = geometry.strides, geometry.padding, geometry.dilation
-    if geometry.groups == 1 and not _is_pointwise(geometry) and kernels.convolution_pays(x, kernel, _counts(geometry), padding, kernel.shape[-1]):
+    if geometry.groups == 1 and not _is_pointwise(geometry) and kernels.convolution_pays(x, kernel, counts(geometry), padding, kernel.shape[-1]):
         return kernels.convolution(x, kernel, strides, padding, dilation, turned=False)
     spread = (1,) * len(strides)
     return _correlate(x, kernel, strides, padding, spread, dilation, geometry.groups)
 
 
 @_linked(lambda u, g, kernel, geometry: _conv_by_kernel(u, kernel, geometry),  # pyright: ignore[reportGeneralTypeIssues]  # gradients of each other
-         lambda u, g, kernel, geometry: _conv_kernel_gradient(u, g, geometry))  # fmt: skip
-def _conv_input_gradient(g: Array, kernel: Array, geometry: Geometry) -> Array:
+         lambda u, g, kernel, geometry: kernel_gradient(u, g, geometry))  # pyright: ignore[reportGeneralTypeIssues]  # as above  # fmt: skip
+def input_gradient(g: Array, kernel: Array, geometry: Geometry) -> Array:
     """Correlation of g, spread by the strides, with the kernel turned round."""
     if geometry.groups == 1 and not _is_pointwise(geometry) and all(step == 1 for step in geometry.strides):
         sides = zip(geometry.kernel_shape, geometry.padding, geometry.dilation, strict=False)
@@ -125,9 +125,9 @@ def _conv_input_gradient(g: Array, kernel: Array, geometry: Geometry) -> Array:
     return _correlate(g, kernel, (1,) * len(spatial), tuple(padding), geometry.strides, geometry.dilation, groups)
 
 
-@_linked(lambda u, x, g, geometry: _conv_input_gradient(g, u, geometry),  # pyright: ignore[reportGeneralTypeIssues]  # as above
+@_linked(lambda u, x, g, geometry: input_gradient(g, u, geometry),  # pyright: ignore[reportGeneralTypeIssues]  # as above
          lambda u, x, g, geometry: _conv_by_kernel(x, u, geometry))  # pyright: ignore[reportGeneralTypeIssues]  # as above  # fmt: skip
-def _conv_kernel_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
+def kernel_gradient(x: Array, g: Array, geometry: Geometry) -> Array:
     if x.size == 0 or g.size == 0:
         return jnp.zeros(geometry.kernel_shape, x.dtype)
     if not _on_cpu():
@@ -163,7 +163,7 @@ def _is_pointwise(geometry: Geometry) -> bool:
     return all(k == 1 for k in geometry.kernel_shape[:-2])
 
 
-def _counts(geometry: Geometry) -> Shape:
+def counts(geometry: Geometry) -> Shape:
     sizes = zip(geometry.input_shape[1:-1], geometry.kernel_shape, geometry.strides, geometry.padding, geometry.dilation, strict=False)
     return tuple((size + before + after - d * (k - 1) - 1) // step + 1 for size, k, step, (before, after), d in sizes)
 
@@ -182,7 +182,7 @@ def _correlate(x: Array, kernel: Array, strides: Shape, padding: Padding, spread
             return _product_of_rows(_every(_fit(x, padding), strides), kernel.reshape(inputs, outputs))  # a matmul
         if inputs == 1 and groups > 1:
             return _depthwise(x, kernel, strides, padding, spread, dilation)
-    return kernels.xla_convolution(x, kernel, strides, padding, spread, dilation, groups)
+    return kernels.convolve(x, kernel, strides, padding, spread, dilation, groups)
 
 
 def _product_of_rows(x: Array, kernel: Array) -> Array:
@@ -262,7 +262,7 @@ def _pool(x: Array, window: Shape, strides: Shape, padding: Padding, neutral: fl
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def _max_of_tiles(x: Array, window: Shape) -> Array:
     """The largest of each tile. Not differentiated, it may become one loop with the convolution before it, which XLA makes of reduce_window only."""
-    return lax.reduce_window(x, np.asarray(_lowest(x.dtype), x.dtype), lax.max, (1, *window, 1), (1, *window, 1), "VALID")
+    return kernels.largest(x, window)
 
 
 @_max_of_tiles.defjvp

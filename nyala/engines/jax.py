@@ -213,7 +213,7 @@ class JaxEngine(Engine):
         return jax.eval_shape(functools.partial(function), *shapes)
 
     def value_and_grad(self, function: Callable) -> Callable:
-        return jax.value_and_grad(function, has_aux=True)
+        return jax.value_and_grad(joining.differentiable(function), has_aux=True)
 
     def vmap(self, function: Callable, in_axes: Any = 0, out_axes: Any = 0) -> Callable:
         return jax.vmap(function, in_axes, out_axes)

@@ -245,3 +245,134 @@ def test_side_effects_and_random_numbers_stay_in_order():
     jax.effects_barrier()
     assert len(seen) == 2
     assert seen[0] == pytest.approx(seen[1], rel=1e-5)
+
+
+# With gradients ---------------------------------------------------------------------------------------------------------------------------
+
+ARGS = {"x": X, "kernel": KERNEL, "row": ROW, "whole": WHOLE}
+
+
+def tiles(y, k=2):
+    return windows.max_pool(y, (k, k), (k, k), ((0, 0), (0, 0)))
+
+
+def twice(y):
+    return y.repeat(2, 1).repeat(2, 2)
+
+
+def with_gradients(function, joining_them, order=1):
+    """values -> the sum of the sines of its results, and its gradients; of order 2 those of the sum of their squares."""
+
+    def loss(values):
+        y = function(values["x"], values["kernel"], values["row"], values["whole"])
+        return jnp.sum(jnp.sin(y)), {"y": y, "text": "kept", "none": None}
+
+    def gradients(values):
+        (value, aux), found = jax.value_and_grad(joining.differentiable(loss) if joining_them else loss, has_aux=True)(values)
+        assert aux["text"] == "kept"
+        return value, aux["y"], found
+
+    if order == 1:
+        return gradients
+    return jax.grad(lambda values: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradients(values)[2])))
+
+
+def names(function, *args):
+    """Of all primitives in a program, also within calls."""
+
+    def walk(jaxpr):
+        for equation in jaxpr.eqns:
+            yield equation.primitive.name
+            for value in equation.params.values():
+                yield from walk(value.jaxpr) if hasattr(value, "jaxpr") else ()
+
+    return list(walk(jax.make_jaxpr(joining.joined(function))(*args).jaxpr))
+
+
+BLOCKS = {
+    "bias": lambda x, k, row, whole: conv(x, k) + row,
+    "center": lambda x, k, row, whole: conv(x, k) - row,
+    "relu": lambda x, k, row, whole: nyala.ops.relu(conv(x, k) + row),
+    "relu alone": lambda x, k, row, whole: nyala.ops.relu(conv(x, k)),
+    "residual": lambda x, k, row, whole: nyala.ops.relu(whole + (conv(x, k) + row)),
+    "pool": lambda x, k, row, whole: tiles(conv(x, k)),
+    "relu and pool": lambda x, k, row, whole: tiles(nyala.ops.relu(conv(x, k) + row)),
+    "pool of 3": lambda x, k, row, whole: tiles(nyala.ops.relu(conv(x, k) + row + whole), 3),
+    "called": lambda x, k, row, whole: jax.jit(lambda y: nyala.ops.relu(y + row))(conv(x, k)),
+    "strides": lambda x, k, row, whole: tiles(nyala.ops.relu(windows.conv(jnp.tile(x, (3, 1, 1, 1)), k, (2, 1), ((0, 1), (2, 0)), (1, 1), 1) + row)),
+    "again": lambda x, k, row, whole: tiles(nyala.ops.relu(conv(twice(tiles(nyala.ops.relu(conv(x, k) + row)))[..., :18], k) + row)),
+}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("block", BLOCKS)
+def test_gradients_of_what_is_joined(block, order):
+    expected = jax.jit(with_gradients(BLOCKS[block], False, order))(ARGS)
+    function = with_gradients(BLOCKS[block], True, order)
+    same(jax.jit(joining.joined(function))(ARGS), expected)
+    found = names(function, ARGS)
+    kind = "nyala_pooled_convolution" if "pool" in block or block in ("strides", "again") else "nyala_finished_convolution"
+    assert found.count(kind) >= (2 if block == "again" else 1)
+    assert kind not in names(with_gradients(BLOCKS[block], False, order), ARGS)
+
+
+def test_slopes_of_a_pool_of_equals_go_to_the_first():
+    function = lambda values: (jnp.sum(tiles(nyala.ops.relu(conv(values["x"]) + values["row"]))), ())  # noqa: E731
+    values = {"x": jnp.ones_like(X), "row": ROW}  # pixels within the image are all the same
+    plain = jax.jit(jax.grad(lambda values: function(values)[0]))(values)
+    same(jax.jit(joining.joined(lambda values: jax.grad(joining.differentiable(function), has_aux=True)(values)[0]))(values), plain)
+
+
+@jax.custom_jvp
+def guided(x):
+    return jnp.maximum(x, 0)
+
+
+guided.defjvp(lambda primals, tangents: (guided(*primals), tangents[0] * (primals[0] > 0) * 3))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, k, row, whole: guided(conv(x, k)),  # with a derivative of its own
+        lambda x, k, row, whole: jnp.maximum(conv(x, k), 0),  # which divides slopes among equals
+        lambda x, k, row, whole: pool(conv(x, k)),
+        lambda x, k, row, whole: conv(x, k) * row,  # whose gradient needs what is between
+        lambda x, k, row, whole: (lambda y: y * nyala.ops.sigmoid(y))(conv(x, k)),
+        lambda x, k, row, whole: conv(x[:, :3, :3, :2], k[:, :, :2, :4]) + 1,  # too small
+        lambda x, k, row, whole: windows.conv(x, k[:1, :1], (1, 1), ((0, 0), (0, 0)), (1, 1), 1) + row,  # a product
+        lambda x, k, row, whole: jnp.sum(x) * row,
+    ],
+)
+def test_gradients_of_what_is_not_joined(function):
+    expected = jax.jit(with_gradients(function, False))(ARGS)
+    joined = with_gradients(function, True)
+    same(jax.jit(joining.joined(joined))(ARGS), expected)
+    assert not {"nyala_finished_convolution", "nyala_pooled_convolution"} & {*names(joined, ARGS)}
+
+
+def test_only_programs_that_are_compiled_are_gone_through(monkeypatch):
+    monkeypatch.setattr(jax, "make_jaxpr", lambda *args, **kwargs: pytest.fail("it was"))
+    value, _, gradients = with_gradients(BLOCKS["relu"], True)(ARGS)
+    assert gradients["x"].shape == X.shape
+    assert np.isfinite(value)
+
+
+def test_a_network_trains_as_without_joining(monkeypatch):
+    x, y = RNG.normal(size=(48, 20, 24, 16)).astype(np.float32), RNG.normal(size=(48, 3)).astype(np.float32)
+    model, found, called = network(), [], []
+    block, differentiable = joining._block, joining.differentiable
+    monkeypatch.setattr(joining, "_block", lambda *args: called.append(args[-1]) or block(*args))
+    for way in (differentiable, lambda function: function):
+        monkeypatch.setattr(joining, "differentiable", way)
+        twins.forget()
+        again = nyala.models.clone_model(model)
+        again.set_weights(model.get_weights())
+        again.compile(nyala.optimizers.SGD(0.01), "mse")
+        losses = again.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0).history["loss"]
+        found.append((losses, again.get_weights(), len(called)))
+    assert {each.pool for each in called} == {(1, 1), (2, 2)}
+    assert found[0][2] == found[1][2]
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-4)
+    for one, other in zip(found[0][1], found[1][1], strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-4 * max(1, np.abs(other).max()))

@@ -33,11 +33,11 @@ pytestmark = pytest.mark.usefixtures("kernels_of_jax")
 
 @pytest.fixture(scope="module", params=WIDTHS)
 def call(request, tmp_path_factory, kernels_of_jax):
-    """call(name, *arrays, shape=, numbers=): a kernel made for vectors of this width."""
+    """call(name, *arrays, shape=, numbers=, second=): a kernel made for vectors of this width; second: shape and dtype of another result."""
     flags = WIDTHS[request.param]
     if flags and (HOST != "x86_64" or "avx2" not in pathlib.Path("/proc/cpuinfo").read_text()):
         pytest.skip("this processor has no such vectors")
-    command = list(kernels._kernels.build.command)
+    command = cpu.command()
     if flags:
         command = [*(flag for flag in command if flag != "-march=native"), *flags]
     path = tmp_path_factory.mktemp(request.param) / "kernels.so"
@@ -46,9 +46,11 @@ def call(request, tmp_path_factory, kernels_of_jax):
     for name in kernels.COMPOSED:
         jax.ffi.register_ffi_target(f"test.{request.param}.{name}", jax.ffi.pycapsule(getattr(library, name)), platform="cpu")
 
-    def run(name, *arrays, shape, numbers):
-        target = jax.ffi.ffi_call(f"test.{request.param}.{name}", jax.ShapeDtypeStruct(shape, np.float32))
-        return np.asarray(target(*arrays, numbers=np.array(numbers, np.int64)))
+    def run(name, *arrays, shape, numbers, second=None):
+        result = jax.ShapeDtypeStruct(shape, np.float32)
+        results = (result, jax.ShapeDtypeStruct(*second)) if second else result
+        target = jax.ffi.ffi_call(f"test.{request.param}.{name}", results)
+        return jax.tree.map(np.asarray, target(*arrays, numbers=np.array(numbers, np.int64)))
 
     return run
 
@@ -137,11 +139,42 @@ def test_finished_convolution(call, geometry, more, positive, pool):
     expected = expected * scale + shift + (other[0] if more else 0)
     expected = np.maximum(expected, 0) if positive else expected
     whole = tuple(count // p for count, p in zip(counts, pool, strict=True))
-    expected = expected[:, : whole[0] * pool[0], : whole[1] * pool[1]].reshape(batch, whole[0], pool[0], whole[1], pool[1], outputs).max((2, 4))
+    tiles = expected[:, : whole[0] * pool[0], : whole[1] * pool[1]].reshape(batch, whole[0], pool[0], whole[1], pool[1], outputs)
+    tiles = np.moveaxis(tiles, 3, 2).reshape(batch, *whole, pool[0] * pool[1], outputs)
+    expected = tiles.max(3)
     for minimal in ways(geometry):
         numbers_of_call = [*numbers, 0, minimal, more, positive, *pool]
-        got = call("finished_convolution", x, kernel, scale, shift, *other, shape=(batch, *whole, outputs), numbers=numbers_of_call)
+        arrays = x, kernel, scale, shift, *other
+        got = call("finished_convolution", *arrays, shape=(batch, *whole, outputs), numbers=numbers_of_call)
         close(got, expected, inputs * k[0] * k[1])
+        if pool == (1, 1):
+            continue
+        shape = (batch, *whole, outputs)
+        again, which = call("pooled_convolution", *arrays, shape=shape, numbers=numbers_of_call, second=(shape, np.uint8))
+        np.testing.assert_array_equal(again, got)
+        if positive:
+            np.testing.assert_array_equal(which == kernels.NONE, got == 0)
+            which = np.where(which == kernels.NONE, 0, which)
+        assert which.max(initial=0) < pool[0] * pool[1]
+        won = np.take_along_axis(tiles, which[:, :, :, None].astype(int), 3)[:, :, :, 0]
+        close(np.where(got == 0, expected, won).astype(np.float32), expected, inputs * k[0] * k[1])
+
+
+def test_the_first_of_equals_wins_a_pool(call):
+    x, scale = np.zeros((1, 4, 6, 3), np.float32), np.ones(40, np.float32)
+    kernel, shift = np.ones((1, 1, 3, 40), np.float32), np.linspace(-1, 1, 40, dtype=np.float32)
+    x[0, 2, 3] = 1
+    numbers = [1, 4, 6, 3, 1, 1, 40, 4, 6, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 2, 3]
+    value, which = call("pooled_convolution", x, kernel, scale, shift, shape=(1, 2, 2, 40), numbers=numbers, second=((1, 2, 2, 40), np.uint8))
+    expected = np.zeros((1, 2, 2, 40), int)
+    expected[:, :, :, :20] = kernels.NONE  # shifts below 0
+    expected[:, 1, 1] = 0
+    np.testing.assert_array_equal(which, expected)
+    np.testing.assert_allclose(value[0, 1, 1], 3 + shift, rtol=1e-6)
+    x[0, 1, 2], x[0, 0, 1] = 1, np.nan
+    value, which = call("pooled_convolution", x, kernel, scale, shift, shape=(1, 2, 2, 40), numbers=numbers, second=((1, 2, 2, 40), np.uint8))
+    assert np.isnan(value[0, 0, 0]).all()
+    assert (which[0, 0, 0] == kernels.NONE).all()  # a slope through relu at nan is 0
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
@@ -154,6 +187,28 @@ def test_kernel_gradient(call, geometry):
     for minimal in ways(geometry):
         got = call("kernel_gradient", x, g, shape=(*k, inputs, outputs), numbers=[*numbers, 0, minimal])
         close(got, expected, batch * counts[0] * counts[1])
+
+
+@pytest.mark.parametrize("geometry", GEOMETRIES, ids=str)
+@pytest.mark.parametrize("pool", [(1, 1), (2, 2), (3, 2)])
+def test_pooled_gradient(call, geometry, pool):
+    """As the gradient of the kernel, with the slope of each pool at its winner; what is in no whole pool has none."""
+    batch, size, inputs, outputs, k, strides, padding, dilation = geometry
+    counts, numbers = settings(geometry)
+    whole = tuple(count // p for count, p in zip(counts, pool, strict=True))
+    if not min(whole):
+        pytest.skip("no whole pool")
+    rng = np.random.default_rng(batch + inputs * outputs)
+    x, g = draw(rng, batch, *size, inputs), draw(rng, batch, *whole, outputs)
+    which = rng.choice(np.array([*range(pool[0] * pool[1]), kernels.NONE], np.uint8), g.shape)
+    slopes = np.zeros((batch, *counts, outputs))
+    for i, j in itertools.product(*map(range, pool)):
+        slopes[:, i : whole[0] * pool[0] : pool[0], j : whole[1] * pool[1] : pool[1]] = np.where(which == i * pool[1] + j, g, 0)
+    expected = np.einsum("bhwijc,bhwo->ijco", patches(x, k, strides, padding, dilation, counts), slopes, optimize=True)
+    second = ((outputs,), np.float32)
+    got, total = call("pooled_gradient", x, g, which, shape=(*k, inputs, outputs), numbers=[*numbers, 0, 0, *pool], second=second)
+    close(got, expected, batch * counts[0] * counts[1])
+    close(total, slopes.sum((0, 1, 2)), batch * counts[0] * counts[1])
 
 
 @pytest.mark.parametrize(
@@ -191,6 +246,8 @@ def test_moments_and_slopes(call, rows, channels, offset):
     terms = g * (wide - mean)
     assert np.abs(got[0] - g.astype(np.float64).sum(0)).max() <= 1e-6 * np.abs(g).sum(0).max()
     assert np.abs(got[1] - terms.sum(0)).max() <= 1e-6 * np.abs(terms).sum(0).max()
+    total = call("totals", g, shape=(channels,), numbers=[rows, channels])
+    assert np.abs(total - g.astype(np.float64).sum(0)).max() <= 1e-6 * np.abs(g).sum(0).max()
 
 
 def test_values_that_are_not_finite_stay_where_they_are(call):
@@ -521,6 +578,105 @@ def test_old_libraries_go(tmp_path, monkeypatch):
     os.utime(stale, (0, 0))
     cpu._forget_old(folder)
     assert sorted(int(path.stem) for path in folder.iterdir()) == list(range(3, cpu.KEPT + 3))
+
+
+# Libraries that came with the package ----------------------------------------------------------------------------------------------------
+
+
+INSTALLED = """
+    import pathlib
+    from nyala.engines import _cpu_kernels as cpu
+    cpu.INSTALLED = pathlib.Path({folder!r})
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """A folder as wheels bring it."""
+    folder = tmp_path_factory.mktemp("installed")
+    made = cpu.make_installed(folder)
+    assert [path.name.rpartition("-")[0] for path in made] == [level for level, (machine, _) in cpu.LEVELS.items() if machine == cpu._machine()]
+    assert sorted(folder.iterdir()) == sorted(made)
+    return folder
+
+
+def run_installed(cache, installed, program=PROGRAM, **environment):
+    return run(cache, textwrap.dedent(INSTALLED.format(folder=str(installed))) + textwrap.dedent(program), **environment)
+
+
+FRESH = """
+    import nyala
+    from nyala.engines import _jax_kernels as kernels
+    nyala.ops.add(1, 1)
+    fresh = kernels._kernels.build.fresh
+    print(kernels.available(), kernels._kernels.build.installed, fresh, kernels._kernels.build.fresh)
+"""
+
+
+def test_a_package_with_kernels_needs_no_compiler(tmp_path, cache, installed):
+    answer = run_installed(tmp_path, installed, CXX=str(tmp_path / "missing"))
+    assert answer.split()[0] == cache[1].split()[0]
+    assert answer.split()[2:] == ["True"]
+    assert [path.suffix for path in (tmp_path / "nyala" / "kernels").iterdir()] == [".tried"]
+
+
+def test_what_a_package_brings_is_tried_once(tmp_path, installed):
+    assert run_installed(tmp_path, installed, FRESH) == "True True True False"
+    assert run_installed(tmp_path, installed, FRESH) == "True True False False"
+    (tmp_path / "nyala" / "kernels").chmod(0o777)  # whose marks are not trusted
+    assert run_installed(tmp_path, installed, FRESH) == "True True True False"
+    nowhere = tmp_path / "file"
+    nowhere.write_text("")
+    assert run_installed(nowhere, installed, FRESH) == "True True True False"
+
+
+@pytest.mark.parametrize("damage", ["wrong", "no library", "another version"])
+def test_a_package_with_kernels_that_are_of_no_use_leaves_them_to_the_compiler(tmp_path, cache, installed, damage):
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    for path in installed.iterdir():
+        if damage == "wrong":
+            source = cpu.SOURCE.read_text().replace("if (positive) y = larger", "if (!positive) y = larger")
+            (tmp_path / "wrong.cc").write_text(source)
+            level = path.name.rpartition("-")[0]
+            subprocess.run([*cpu.command(level)[:-1], str(tmp_path / "wrong.cc"), "-shared", "-o", str(folder / path.name)], check=True)
+        elif damage == "no library":
+            (folder / path.name).write_bytes(b"text")
+        else:
+            (folder / path.name.replace("-", "+")).write_bytes(path.read_bytes())
+    shutil.copytree(cache[0] / "nyala", tmp_path / "nyala")
+    for _ in range(2):
+        assert run_installed(tmp_path, folder) == cache[1]
+    (refused,) = list((tmp_path / "nyala" / "kernels").glob("*.refused")) or [None]
+    assert (refused is not None) == (damage == "wrong")
+    if refused:
+        assert refused.read_text() == "the kernel finished_convolution computes something else than XLA"
+
+
+def test_the_best_library_that_the_processor_can_run(installed, monkeypatch):
+    monkeypatch.setattr(cpu, "INSTALLED", installed)
+    monkeypatch.setattr(cpu, "_machine", lambda: "x86_64")
+    needed = {level: set(features.split()) for level, (_, features) in cpu.LEVELS.items()}
+    for features, level in [
+        (needed["x86-64-v4"] | {"sse"}, "x86-64-v4"),
+        (needed["x86-64-v4"] - {"avx512vl"}, "x86-64-v3"),
+        (needed["x86-64-v3"] - {"fma"}, None),
+        (set(), None),
+    ]:
+        monkeypatch.setattr(cpu, "_features", lambda found=features: found)
+        found = cpu._installed()
+        assert (found and found.name.rpartition("-")[0]) == level
+    monkeypatch.setattr(cpu, "_machine", lambda: "riscv64")
+    assert cpu._installed() is None
+
+
+def test_a_wheel_without_a_compiler_has_no_kernels(monkeypatch, tmp_path):
+    assert cpu.can_make()
+    monkeypatch.setenv("CXX", str(tmp_path / "missing"))
+    assert not cpu.can_make()
+    with pytest.raises(ValueError, match=r"^no C\+\+ compiler found"):
+        cpu.make_installed(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_info_says_what_is_missing(tmp_path):
