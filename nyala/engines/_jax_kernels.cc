@@ -319,25 +319,32 @@ static void outer(const float* x, const float* g, Pixels pixels, float* w, Int w
 typedef void Tile(const float*, Int, Int, Taps, const float*, Int, float*, Int, Int, Int, bool, const Finish&);
 typedef void Outer(const float*, const float*, Pixels, float*, Int, Int, bool);
 
-template <int R, size_t... I>
-constexpr auto tiles_of(std::index_sequence<I...>) {
-  struct Table {
-    Tile* of[sizeof...(I) + 1];
-  };
-  return Table{{nullptr, tile<R, I + 1>...}};
+template <int R, int... Q>
+struct TilesOf {
+  static constexpr Tile* table[] = {nullptr, tile<R, Q + 1>...};
+};
+template <int... P>
+struct OutersOf {
+  static constexpr Outer* table[] = {nullptr, outer<P + 1>...};
+};
+template <int R, int... Q>
+constexpr Tile* const* tiles_of(std::integer_sequence<int, Q...>) {
+  return TilesOf<R, Q...>::table;
 }
-template <size_t... I>
-constexpr auto outers_of(std::index_sequence<I...>) {
-  struct Table {
-    Outer* of[sizeof...(I) + 1];
-  };
-  return Table{{nullptr, outer<I + 1>...}};
+template <int... P>
+constexpr Outer* const* outers_of(std::integer_sequence<int, P...>) {
+  return OutersOf<P...>::table;
 }
-static constexpr auto one_row = tiles_of<1>(std::make_index_sequence<TILE>());
-static constexpr auto two_rows = tiles_of<2>(std::make_index_sequence<TILE / 2>());
-static constexpr auto three_rows = tiles_of<3>(std::make_index_sequence<TILE / 3>());
-static constexpr auto four_rows = tiles_of<4>(std::make_index_sequence<(TILE + 2) / 4>());
-static constexpr auto outers = outers_of(std::make_index_sequence<STRIP>());
+
+// By pixels of a row. Those of several rows, by their number, are compiled in the other half.
+static constexpr Tile* const* one_row = tiles_of<1>(std::make_integer_sequence<int, TILE>());
+extern Tile* const* const several_rows[5];
+#if PART != 1
+Tile* const* const several_rows[5] = {nullptr, nullptr, tiles_of<2>(std::make_integer_sequence<int, TILE / 2>()),
+                                      tiles_of<3>(std::make_integer_sequence<int, TILE / 3>()),
+                                      tiles_of<4>(std::make_integer_sequence<int, (TILE + 2) / 4>())};
+#endif
+static constexpr Outer* const* outers = outers_of(std::make_integer_sequence<int, STRIP>());
 
 // Packing ---------------------------------------------------------------------------------------------------------------------------------
 
@@ -438,7 +445,7 @@ struct Convolution : Geometry {
         while (i1 > i0 && y1 + (i1 - 1) * dilation_y >= height) i1--;
         taps.rows = i1 - i0;
         const float* x_row = image + (y0 + i0 * dilation_y - begin) * row;
-        Tile* const* table = count == 1 ? one_row.of : count == 2 ? two_rows.of : count == 3 ? three_rows.of : four_rows.of;
+        Tile* const* table = count == 1 ? one_row : several_rows[count];
         for (Int part = 0, col = 0; part < parts; part++) {
           const Int q = (out_width - col + parts - part - 1) / (parts - part);
           for (Int block = light ? first : outermost; block <= outermost; block++) {
@@ -561,7 +568,7 @@ struct Product {
         for (Int part = 0, row = from; part < parts; part++) {
           const Int q = (to - row + parts - part - 1) / (parts - part);
           for (Int block = light ? first : outermost; block <= outermost; block++)
-            one_row.of[q](x + row * inputs + k, 0, inputs, taps, panels + (block * inputs + k) * LANE, 0, y + row * outputs + block * LANE, 0,
+            one_row[q](x + row * inputs + k, 0, inputs, taps, panels + (block * inputs + k) * LANE, 0, y + row * outputs + block * LANE, 0,
                           outputs, lanes(block), k > 0, {});
           row += q;
         }
@@ -609,7 +616,7 @@ struct KernelGradient : Geometry {
     const Int y = row * stride_y - top + i * dilation_y, z = col * stride_x - left + j * dilation_x, g_row = (q1 - q0) * LANE;
     const Pixels pixels = {images, below - row, right - col, height * width * inputs, stride_y * width * inputs, stride_x * inputs,
                            (r1 - r0) * g_row, g_row};
-    outers.of[count](x + ((image * height + y) * width + z) * inputs + c, packed + (row - r0) * g_row + (col - q0) * LANE, pixels,
+    outers[count](x + ((image * height + y) * width + z) * inputs + c, packed + (row - r0) * g_row + (col - q0) * LANE, pixels,
                      out + ((i * kernel_width + j) * inputs + c) * outputs + block * LANE, outputs, least(outputs - block * LANE, LANE), first);
   }
 
@@ -861,7 +868,7 @@ struct MinimalConvolution : Convolution {
           const Taps taps = {1, 1, least(depth, inputs - k), 0, 0};
           for (Int i = 0, t = 0; i < parts; i++) {
             const Int q = (count - t + parts - i - 1) / (parts - i);
-            one_row.of[q](v + p * place + t * of.wide + k, 0, of.wide, taps, w, 0, products + (p * count + t) * LANE, 0, LANE, LANE, k > 0, {});
+            one_row[q](v + p * place + t * of.wide + k, 0, of.wide, taps, w, 0, products + (p * count + t) * LANE, 0, LANE, LANE, k > 0, {});
             t += q;
           }
         }
@@ -908,7 +915,7 @@ struct MinimalGradient : Tiles {
         for (Int block = first; block < last; block++)
           for (Int s = 0; s < strips; s++) {
             const Int c = s * inputs / strips, stop = (s + 1) * inputs / strips;
-            outers.of[stop - c](v + p * run_of * wide + c, slopes + ((block - first) * SIDE + p) * run_of * LANE, pixels,
+            outers[stop - c](v + p * run_of * wide + c, slopes + ((block - first) * SIDE + p) * run_of * LANE, pixels,
                                 sums + (((which * blocks + block) * PLACES + I * SIDE + p) * inputs + c) * LANE, LANE, LANE, from == begin);
           }
     }
