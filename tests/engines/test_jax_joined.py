@@ -316,6 +316,19 @@ def test_gradients_of_what_is_joined(block, order):
     assert kind not in names(with_gradients(BLOCKS[block], False, order), ARGS)
 
 
+def test_gradients_of_convolutions_along_one_axis():
+    values = {**ARGS, "x": np.concatenate([X.reshape(3, -1, 18)] * 4), "kernel": KERNEL[0]}
+
+    def function(x, kernel, row, whole):
+        y = nyala.ops.relu(windows.conv(x, kernel, (1,), ((2, 1),), (1,), 1) + row)
+        return windows.max_pool(y, (4,), (4,), ((0, 0),))  # of 463: the last three are in none
+
+    expected = jax.jit(with_gradients(function, False))(values)
+    joined = with_gradients(function, True)
+    same(jax.jit(joining.joined(joined))(values), expected)
+    assert "nyala_pooled_gradient" in names(joined, values)
+
+
 def test_slopes_of_a_pool_of_equals_go_to_the_first():
     function = lambda values: (jnp.sum(tiles(nyala.ops.relu(conv(values["x"]) + values["row"]))), ())  # noqa: E731
     values = {"x": jnp.ones_like(X), "row": ROW}  # pixels within the image are all the same
@@ -331,10 +344,19 @@ def guided(x):
 guided.defjvp(lambda primals, tangents: (guided(*primals), tangents[0] * (primals[0] > 0) * 3))
 
 
+@jax.custom_jvp
+def raised(x):
+    return x + 1
+
+
+raised.defjvp(lambda primals, tangents: (raised(*primals), tangents[0] * 5))
+
+
 @pytest.mark.parametrize(
     "function",
     [
         lambda x, k, row, whole: guided(conv(x, k)),  # with a derivative of its own
+        lambda x, k, row, whole: raised(conv(x, k)),
         lambda x, k, row, whole: jnp.maximum(conv(x, k), 0),  # which divides slopes among equals
         lambda x, k, row, whole: pool(conv(x, k)),
         lambda x, k, row, whole: conv(x, k) * row,  # whose gradient needs what is between
