@@ -415,6 +415,31 @@ def test_bidirectional_with_a_layer_backwards_of_its_own():
     assert twin.get_config() == layer.get_config()
 
 
+def test_bidirectional_with_a_layer_backwards_of_its_own_shows_zeros_where_masked():
+    layer = layers.Bidirectional(
+        layers.GRU(3, return_sequences=True), merge_mode=None, backward_layer=layers.LSTM(5, return_sequences=True, go_backwards=True)
+    )
+    for y in layer(X, mask=MASK):
+        np.testing.assert_array_equal(np.any(array(y) != 0, axis=-1), MASK)
+    last = layers.Bidirectional(layers.GRU(3, zero_output_for_mask=True), backward_layer=layers.LSTM(5, go_backwards=True, zero_output_for_mask=True))
+    assert [last.forward_layer.zero_output_for_mask, last.backward_layer.zero_output_for_mask] == [False, False]
+
+
+class Doubled(layers.Layer):
+    """A layer over time that knows nothing of zero_output_for_mask."""
+
+    def __init__(self, return_sequences=True, go_backwards=False, **kwargs):
+        super().__init__(**kwargs)
+        self.return_sequences, self.go_backwards, self.return_state, self.stateful = return_sequences, go_backwards, False, False
+
+    def call(self, x, initial_state=None, mask=None, training=None):
+        return ops.multiply(ops.flip(x, 1) if self.go_backwards else x, 2.0)
+
+
+def test_bidirectional_takes_layers_without_zero_output_for_mask():
+    np.testing.assert_array_equal(array(layers.Bidirectional(Doubled())(X)), np.concatenate([2 * X, 2 * X], -1))
+
+
 # TimeDistributed
 
 

@@ -43,8 +43,6 @@ class Bidirectional(Layer):
         kwargs.setdefault("dtype", layer.dtype_policy)
         super().__init__(weights=weights, **kwargs)
         config = layer.get_config()
-        if given.return_sequences:
-            config["zero_output_for_mask"] = True  # else a merged output would mix steps where one direction has stopped
         self.merge_mode = merge_mode
         self.forward_layer: Any = type(layer).from_config({**config, "name": f"forward_{config['name'].removeprefix('forward_')}"})
         if backward_layer is None:
@@ -66,6 +64,9 @@ class Bidirectional(Layer):
                     got=f"{getattr(self.backward_layer, name)}",
                 )
         self.return_sequences, self.return_state, self.stateful = given.return_sequences, given.return_state, given.stateful
+        for one in (self.forward_layer, self.backward_layer):
+            if hasattr(one, "zero_output_for_mask"):
+                one.zero_output_for_mask = bool(given.return_sequences)  # else a merged output would mix steps where one direction has stopped
         self.supports_masking = True
 
     @property
