@@ -155,7 +155,7 @@ def test_masks_travel():
 
 @pytest.mark.parametrize(
     ("axes", "shape"),
-    [((1, 2), (2, 3, 5, 7)), ((2, 1), (2, 3, 5, 7)), (None, (2, 3, 5, 7)), (1, (2, 5, 7)), ((-2,), (2, 5, 7)), ((1, 2, 3), (2, 3, 2, 5, 7))],
+    [((1, 2), (2, 3, 5, 7)), (None, (2, 3, 5, 7)), (1, (2, 5, 7)), ((-2,), (2, 5, 7)), ((1, 2, 3), (2, 3, 2, 5, 7))],
 )
 def test_all_axes_are_one_long_axis(axes, shape):
     x = normals(4, shape)
@@ -165,6 +165,18 @@ def test_all_axes_are_one_long_axis(axes, shape):
     got, scores = layer(x, x, return_attention_scores=True)
     close(got, result.reshape(*shape[:-1], 7))
     close(scores, weights.reshape(2, HEADS, *shape[1:-1], *shape[1:-1]))
+
+
+def test_positions_come_in_the_order_of_attention_axes():
+    x = normals(14, (2, 3, 2, 5, 7))
+    layer, turned = made(x, x, attention_axes=(1, 3)), made(x, x, attention_axes=(3, 1))
+    turned.set_weights(layer.get_weights())
+    seen = np.random.default_rng(15).random((2, 2, 1, 3, 5, 3, 5)) < 0.7
+    result, scores = layer(x, x, attention_mask=seen, return_attention_scores=True)
+    got, back = turned(x, x, attention_mask=seen.transpose(0, 1, 2, 4, 3, 6, 5), return_attention_scores=True)
+    close(got, array(result))
+    close(back, array(scores).transpose(0, 1, 2, 4, 3, 6, 5))
+    assert turned.get_config()["attention_axes"] == [3, 1]
 
 
 @pytest.mark.parametrize("axis", [1, 2])

@@ -95,7 +95,7 @@ class MultiHeadAttention(Heads):
         if len(query_shape) != len(value_shape):
             raise ShapeError(where, need=f"values with as many axes as the query, {len(query_shape)}", got=f"shape {tuple(value_shape)}")
         axes = self._attention_axes if self._attention_axes is not None else tuple(range(1, len(query_shape) - 1))
-        self._axes = tuple(sorted(normalize_axis(axis, len(query_shape), "MultiHeadAttention(attention_axes)") for axis in axes))
+        self._axes = tuple(normalize_axis(axis, len(query_shape), "MultiHeadAttention(attention_axes)") for axis in axes)
         self._query_dense = self._projection("query", (self.num_heads, self.key_dim))
         self._key_dense = self._projection("key", (self.num_heads, self.key_dim))
         if self.use_gate:
