@@ -26,7 +26,8 @@ class ModelCheckpoint(Callback):
             None keeps the weights in memory, in `weights`.
         monitor, mode: as in EarlyStopping.
         verbose: 1 says what was kept.
-        save_best_only: keep only improvements. The best value is part of the checkpoints of `fit(resume=...)`.
+        save_best_only: keep only improvements; everything, with a warning, while the logs lack the value (those of
+            batches hold no val_loss). The best value is part of the checkpoints of `fit(resume=...)`.
         save_weights_only: True refuses suffixes of whole models.
         save_freq: "epoch", or every so many batches.
         initial_value_threshold: value that must be beaten first.
@@ -63,7 +64,7 @@ class ModelCheckpoint(Callback):
             raise ArgumentError(f"{type(self).__name__}(period)", need="a number of epochs", got=repr(period))
         self.filepath, self.monitor, self.verbose, self.save_best_only, self.save_freq = filepath, monitor, verbose, save_best_only, save_freq
         self.save_weights_only, self.mode, self.period = save_weights_only, mode, period
-        self._watch = Monitor(monitor, mode, 0, type(self).__name__, initial_value_threshold)
+        self._watch = Monitor(monitor, mode, 0, type(self).__name__, initial_value_threshold, "everything is kept")
         self.weights: list[np.ndarray] | None = None
         self._epoch = self._batches = 0
         if save_freq != "epoch":
@@ -94,9 +95,10 @@ class ModelCheckpoint(Callback):
     def _keep(self, epoch: int, logs: dict[str, Any]) -> None:
         if self.save_best_only:
             value = self._watch.value(logs, self.model)
-            if value is None or not self._watch.better(value):
-                return
-            self._watch.best = value
+            if value is not None:
+                if not self._watch.better(value):
+                    return
+                self._watch.best = value
         self._write(epoch, logs)
 
     def _write(self, epoch: int, logs: dict[str, Any]) -> None:

@@ -35,12 +35,13 @@ class Monitor:
         min_delta: changes smaller than this do not count.
         where: the callback, for messages.
         best: to begin with.
+        otherwise: what the callback does where the logs lack the value, for the warning.
     """
 
-    def __init__(self, name: str, mode: str, min_delta: float, where: str, best: float | None = None) -> None:
+    def __init__(self, name: str, mode: str, min_delta: float, where: str, best: float | None = None, otherwise: str = "it does nothing") -> None:
         if mode not in ("auto", "min", "max"):
             raise ArgumentError(f"{where}(mode)", need="'auto', 'min' or 'max'", got=repr(mode))
-        self.name, self.where, self.min_delta = name, where, abs(min_delta)
+        self.name, self.where, self.min_delta, self.otherwise = name, where, abs(min_delta), otherwise
         self.larger = mode == "max" or (mode == "auto" and _is_larger_better(name))
         self._asks = mode == "auto"
         self._best = best
@@ -63,7 +64,7 @@ class Monitor:
         for name in (self.name, *_other_names(self.name)):
             if name in logs:
                 return float(logs[name])
-        warnings.warn(f"{self.where} watches {self.name!r}, which is not among the logs {sorted(logs)}: it does nothing", stacklevel=4)
+        warnings.warn(f"{self.where} watches {self.name!r}, which is not among the logs {sorted(logs)}: {self.otherwise}", stacklevel=4)
         return None
 
     def better(self, value: float, than: float | None = None) -> bool:

@@ -69,6 +69,22 @@ def test_every_so_many_batches(suffix, tmp_path):
         np.testing.assert_array_equal(opened(tmp_path / name).get_weights()[0], kept[batch][0])
 
 
+@pytest.mark.parametrize(("threshold", "mode"), [(None, "auto"), (0.0, "min"), (9.0, "max")])
+def test_the_best_of_a_value_that_batches_do_not_have(threshold, mode, tmp_path):
+    """val_loss is known at the end of epochs only: better a file that may not be the best than none."""
+    keep = callbacks.ModelCheckpoint(tmp_path / "{epoch}-{batch}.npz", save_best_only=True, save_freq=4, mode=mode, initial_value_threshold=threshold)
+    model, kept = network(), []
+    watch = callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: kept.append(model.get_weights()))
+    start = keep.best
+    with pytest.warns(UserWarning) as warned:
+        fit(model, [watch, keep])
+    said = "ModelCheckpoint watches 'val_loss', which is not among the logs ['batch', 'loss', 'mae']: everything is kept"
+    assert [str(w.message) for w in warned] == [said] * 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2-1.npz", "3-2.npz"]
+    assert keep.best == start
+    np.testing.assert_array_equal(opened(tmp_path / "3-2.npz").get_weights()[0], kept[7][0])
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
 def test_a_run_that_goes_on_remembers_the_best(suffix, tmp_path):
     """The weights get worse after the first epoch; without its memory the second process would take the first of them for the best."""
