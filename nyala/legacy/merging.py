@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nyala import layers, ops
-from nyala.core.errors import ArgumentError
+from nyala.core.errors import ArgumentError, missing_method
+from nyala.layers.merging.merge import Merge as Base
 from nyala.legacy.tables import MERGE_MODES
 
 
@@ -94,8 +95,6 @@ class _Merging(type):
         return Model(inputs, _merger(mode, concat_axis, dot_axes, arguments, None)(outputs), name=name)
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        from nyala.layers.merging.merge import Merge as Base
-
         return isinstance(instance, Base)
 
 
@@ -107,3 +106,13 @@ class Merge(metaclass=_Merging):
     >>> Merge(branches, mode="sum").output_shape
     (None, 2)
     """
+
+
+class _Merge(Base):
+    """What merging layers of Keras 2 are made from, those of programs, too: a subclass writes _merge_function, of a list of tensors."""
+
+    def _merge_function(self, inputs: list[Any]) -> Any:
+        raise missing_method(self, "_merge_function(self, inputs)")
+
+    def merge(self, tensors: list[Any]) -> Any:
+        return self._merge_function(tensors)

@@ -23,12 +23,12 @@ from nyala.core import tree
 from nyala.core.errors import ArgumentError, StateError
 from nyala.core.symbolic import Symbolic
 from nyala.core.transforms import value_and_grad
-from nyala.core.variable import as_variable
+from nyala.core.variable import Variable, as_variable
 from nyala.engines import real_engine
 from nyala.layers.calling import context
 from nyala.layers.core.input_layer import InputLayer
 from nyala.layers.layer import Layer, shapes_of
-from nyala.legacy import own_optimizers, tables
+from nyala.legacy import chains, own_optimizers, tables
 from nyala.legacy.closures import watching
 from nyala.legacy.shapes import Shape, shape_of
 from nyala.metrics import Mean, Metric
@@ -355,24 +355,6 @@ def _nothing(self: Any, *args: Any, **kwargs: Any) -> None:
     """Nothing: functions are compiled when they are first called."""
 
 
-def _add(add: Callable) -> Callable:
-    """Sequential.add, which takes a model with several inputs as the first layer."""
-
-    @functools.wraps(add)
-    def call(self: Any, layer: Any, rebuild: bool = True) -> None:
-        if isinstance(layer, Model) and not self._chain and len(getattr(layer, "inputs", None) or ()) > 1:
-            self._chain.append(layer)
-            return
-        add(self, layer, rebuild)
-        if self._chain and isinstance(self._chain[0], Model) and not self._tensors:  # weights are made, as the shapes are known
-            tensor = self._chain[0].output
-            for one in self._chain[1:]:
-                tensor = one(tensor) if not one.inbound_nodes else one.inbound_nodes[0].outputs
-            self.built = True
-
-    return call
-
-
 # Layers ----------------------------------------------------------------------------------------------------------------------------
 
 
@@ -568,7 +550,11 @@ ADDITIONS: list[tuple[Any, dict[str, Any]]] = [
         "state_updates": property(_updates),
         "compiled_loss": property(CompiledLoss), "compiled_metrics": property(CompiledMetrics),
     }),
-    (Sequential, {"add": _Around(_add), "model": property(lambda self: self)}),
+    (Sequential, {
+        "add": _Around(chains.add), "model": property(lambda self: self), "layers": _Around(chains.live),
+        **{name: _Around(functools.partial(chains.end, name)) for name in chains.ENDS},
+    }),
+    (Functional, {"layers": _Around(chains.live), "outputs": chains.OUTPUTS}),
     (Layer, {
         "__init__": _Around(_layer_init), "__getattr__": _attribute, "__setattr__": _set_attribute,
         "get_output_shape_for": get_output_shape_for, "add_update": add_update,
@@ -587,6 +573,7 @@ ADDITIONS: list[tuple[Any, dict[str, Any]]] = [
     (Symbolic, {
         "shape_type": staticmethod(shape_of), "get_shape": lambda self: Shape(self.shape), "_keras_shape": property(lambda self: tuple(self.shape)),
     }),
+    (Variable, {"get_shape": lambda self: Shape(self.shape), "read_value": lambda self: self.value}),
     (Metric, {"add_weight": _Around(_named_first(_METRIC_PLACES))}),
     (CallbackList, {name: _Around(_with_logs) for name in _HOOKS}),
     (History, {"on_train_begin": _on_train_begin}),

@@ -67,7 +67,7 @@ _LAYERS: tuple[Source, ...] = (
     _CORE,
     {"ParametricSoftplus": _THEN, "SReLU": _THEN, "ConvRecurrent2D": _THEN, "Recurrent": "nyala.layers:RNN", "ConvRNN2D": "nyala.layers:RNN",
      "AbstractRNNCell": "nyala.layers:Layer", "PreprocessingLayer": "nyala.layers:Layer", "time_distributed_dense": _HELPERS,
-     "count_params": _HELPERS, "DenseFeatures": "nyala.utils:FeatureSpace"},
+     "count_params": _HELPERS, "DenseFeatures": "nyala.utils:FeatureSpace", "_Merge": "nyala.legacy.merging:"},
     "nyala.legacy.spelled",
     "nyala.layers",
     _SMALL,

@@ -127,6 +127,20 @@ def line_07_merge():
     assert len(model.get_weights()) == 6
     model.fit([X, X], Y, nb_epoch=1, verbose=0)
     assert model.predict([X, X]).shape == (12, 3)
+    assert model.input_shape == [(None, 4), (None, 4)] and model.output_shape == (None, 3)
+    np.testing.assert_allclose(Model(model.input, model.output).predict([X, X]), model.predict([X, X]), rtol=1e-5)
+    last = Sequential()
+    last.add(Merge([model, Sequential([Dense(3, input_dim=4)])], mode="concat"))  # which has a Merge of its own
+    last.add(Dense(2))
+    assert [tuple(x.shape) for x in last.inputs] == [(None, 4)] * 3 and last.predict([X, X, X]).shape == (12, 2)
+
+    from keras.layers.merge import _Merge
+
+    class Between(_Merge):
+        def _merge_function(self, inputs):
+            return 0.25 * inputs[0] + 0.75 * inputs[1]
+
+    np.testing.assert_allclose(Model([a, b], Between()([a, b])).predict([X, 5 * X]), 4 * X, rtol=1e-5)
 
 
 def line_08_model():
@@ -137,6 +151,31 @@ def line_08_model():
     model = Model(input=a, output=Dense(2)(a))
     assert isinstance(model, Model) and isinstance(model, nyala.Model) and type(model) is type(nyala.Model(a, a))
     assert model.predict(X).shape == (12, 2)
+
+
+def line_08_layers_that_are_taken_away():
+    from keras.layers import Dense, Input
+    from keras.models import Model, Sequential
+
+    model = Sequential([Dense(5, input_dim=4), Dense(3), Dense(2)])
+    below = model.layers[1]
+    model.layers.pop()
+    model.outputs = [model.layers[-1].output]
+    model.layers[-1].outbound_nodes = []
+    assert model.layers[-1] is below and model.output_shape == (None, 3)
+    model.add(Dense(6))
+    assert model.predict(X).shape == (12, 6) and model.layers[-2] is below
+    model.outputs = [model.layers[0].output]
+    assert len(model.layers) == 1 and model.predict(X).shape == (12, 5)
+
+    start = Input((4,))
+    model = Model(start, Dense(2)(Dense(3, name="features")(start)))
+    model.layers.pop()
+    assert model.layers[-1].name == "features" and model.output_shape == (None, 2)
+    features = Model(inputs=model.inputs, outputs=model.layers[-1].output).predict(X)
+    model.outputs = [model.layers[-1].output]
+    np.testing.assert_array_equal(model.predict(X), features)
+    assert features.shape == (12, 3)
 
 
 def line_09_fit():
