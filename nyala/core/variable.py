@@ -11,6 +11,7 @@ import contextlib
 import functools
 import itertools
 import math
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -438,6 +439,11 @@ class Variable:
 
     def __tf_tensor__(self, dtype: Any = None, name: str | None = None) -> Tensor:
         return self.value
+
+    def __tf_tracing_type__(self, context: Any) -> Any:
+        """What a tf.function takes the variable for among its arguments: itself, which it may assign, on the engine 'tensorflow', else an array."""
+        here = real_engine()
+        return here.traced_as(self) if here.lends else sys.modules["tensorflow"].TensorSpec(self._shape, self._dtype)
 
     def __repr__(self) -> str:
         value = "" if self.size > 8 or self._scoped() is not None else f", value={np.array2string(self._host(), separator=', ')}"

@@ -50,7 +50,7 @@ def take(x: Tensor, indices: Tensor, axis: int) -> Tensor:
         values = tf.gather(x, indices, axis=axis)
     except REFUSED as error:
         raise as_index_error(error) from None
-    return _or_nan(values, tf.reshape(indices, (*indices.shape, *[1] * (x.shape.rank - axis - 1))), size)
+    return _or_nan(values, indices[(..., *[None] * (x.shape.rank - axis - 1))], size)
 
 
 def take_along_axis(x: Tensor, indices: Tensor, axis: int) -> Tensor:

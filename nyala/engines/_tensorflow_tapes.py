@@ -12,7 +12,8 @@ from __future__ import annotations
 # pyright: reportArgumentType=false, reportCallIssue=false, reportGeneralTypeIssues=false, reportMissingImports=false, reportMissingModuleSource=false
 # pyright: reportAttributeAccessIssue=false
 import contextlib
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,50 @@ def lend(value: Tensor | np.ndarray, name: str) -> Place:
 def place_of(value: Any) -> Place | None:
     """The place of a tf.Variable of the user's; None of anything else."""
     return Place(value) if isinstance(value, ResourceVariable) else None
+
+
+_MASKS = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+
+
+def known_value(x: Tensor) -> np.ndarray:
+    """The values of a tensor, of tf.shape(x)[i] in a graph, too, where the shape of x is known."""
+    if not tf.is_symbolic_tensor(x):
+        return x.numpy()
+    value = tf.get_static_value(x)
+    if value is None and x.op.type == "StridedSlice":
+        given = [tf.get_static_value(part) for part in x.op.inputs]
+        if all(part is not None for part in given):
+            masks = {name: x.op.get_attr(name) for name in _MASKS}
+            with tf.init_scope():
+                value = tf.strided_slice(*given, **masks).numpy()
+    if value is None:
+        raise ValueError(f"{x} has no value before its graph runs")
+    return np.asarray(value)
+
+
+class Itself(tf.types.experimental.TraceType):
+    """A variable among the arguments of a tf.function: no tensor, so that it can be assigned. Another one is another graph."""
+
+    def __init__(self, variable: Any) -> None:
+        self.variable = weakref.ref(variable)
+
+    def is_subtype_of(self, other: Any) -> bool:
+        return self == other
+
+    def most_specific_common_supertype(self, others: Sequence[Any]) -> Itself | None:
+        return self if all(self == other for other in others) else None
+
+    def placeholder_value(self, placeholder_context: Any) -> Any:
+        return self.variable()
+
+    def cast(self, value: Any, cast_context: Any) -> Any:
+        return value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and self.variable is other.variable  # there is one reference to an object
+
+    def __hash__(self) -> int:
+        return id(self.variable)
 
 
 class Place:

@@ -140,6 +140,14 @@ class Engine:
         """Such a place, with .name, a .key that is its own and .ours False, of a variable of the engine's library; None of anything else."""
         return None
 
+    def known_value(self, x: Tensor) -> np.ndarray:
+        """The values of a tensor, of one in a graph, too, if they are the same whenever it runs. Asked of every engine."""
+        return self.to_numpy(x)
+
+    def traced_as(self, variable: Any) -> Any:
+        """What the library's graphs take a variable for among the arguments of a function: itself."""
+        raise NotImplementedError
+
     def rewritten(self, function: Callable) -> Callable:
         """A function of the user's as the library's own rewriting of `if` and `for` makes it, where the graph around it asks for that."""
         return function

@@ -194,6 +194,8 @@ class TensorFlowEngine(Engine):
     in_graph = staticmethod(tapes.in_graph)  # pyright: ignore[reportAssignmentType]
     outside_graphs = staticmethod(tf.init_scope)  # pyright: ignore[reportAssignmentType]
     lend = staticmethod(tapes.lend)  # pyright: ignore[reportAssignmentType]
+    known_value = staticmethod(tapes.known_value)  # pyright: ignore[reportAssignmentType]
+    traced_as = staticmethod(tapes.Itself)  # pyright: ignore[reportAssignmentType]
     rewritten = staticmethod(tapes.rewritten)  # pyright: ignore[reportAssignmentType]
     taped = staticmethod(tapes.taped)  # pyright: ignore[reportAssignmentType]
     place_of = staticmethod(tapes.place_of)  # pyright: ignore[reportAssignmentType]

@@ -18,14 +18,16 @@ from nyala.engines import current, using
 
 
 def in_pipeline(*values: Any) -> bool:
-    """Whether a tensor of a graph of TensorFlow that the engine cannot compute with is among values."""
+    """Whether a tensor of a graph of TensorFlow that the engine cannot compute with is among values, sizes that a data set leaves open included."""
     tensorflow = sys.modules.get("tensorflow")
     is_symbolic = getattr(tensorflow, "is_symbolic_tensor", None)
     return is_symbolic is not None and any(_is_foreign(leaf, is_symbolic) for leaf in tree.flatten(values))
 
 
 def _is_foreign(leaf: Any, is_symbolic: Callable[[Any], bool]) -> bool:
-    return is_symbolic(leaf) and (not current().is_tensor(leaf) or leaf.dtype.name == "string")
+    if not is_symbolic(leaf):
+        return False
+    return not current().is_tensor(leaf) or leaf.dtype.name == "string" or (None in leaf.shape and leaf.graph.name.startswith("Dataset_"))
 
 
 def mapped(call: Callable, *args: Any, **kwargs: Any) -> Any:

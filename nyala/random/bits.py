@@ -19,7 +19,7 @@ DIGITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}  # binary 
 
 
 def as_shape(where: str, shape: Any) -> tuple[int, ...]:
-    """A shape as a tuple of sizes, given as one, several, or a tensor of integers that has values.
+    """A shape as a tuple of sizes, given as one, several, or a tensor of integers that has values; sizes may be such tensors.
 
     >>> as_shape("normal(shape)", [2, 3]), as_shape("normal(shape)", 4)
     ((2, 3), (4,))
@@ -29,6 +29,9 @@ def as_shape(where: str, shape: Any) -> tuple[int, ...]:
         with contextlib.suppress(Exception):  # a tracer has no values, and is refused below
             shape = engine.to_numpy(shape).tolist()
     sizes = tuple(shape) if hasattr(shape, "__len__") and getattr(shape, "ndim", 1) else (shape,)
+    if any(engine.is_tensor(n) for n in sizes) and not engine.abstract:
+        with contextlib.suppress(Exception):
+            sizes = tuple(engine.known_value(n).item() if engine.is_tensor(n) else n for n in sizes)
     if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes):
         raise ShapeError(where, need="sizes from 0", got=f"{shape!r}", fix="take unknown sizes from ops.shape(x) inside a layer")
     return tuple(int(n) for n in sizes)

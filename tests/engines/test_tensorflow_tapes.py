@@ -97,6 +97,25 @@ def test_sizes_of_tensors_and_layers_that_are_not_built():
     assert own == sorted(own, reverse=True) and len(model.trainable_weights) == 4
 
 
+def test_sizes_from_tf_shape_are_sizes_of_draws():
+    class Sampling(layers.Layer):
+        def call(self, inputs):
+            mean, spread = inputs
+            return mean + spread * nyala.random.normal((tf.shape(mean)[0], tf.shape(mean)[1]), seed=3)
+
+    mean, spread = nyala.Input((5,)), nyala.Input((5,))
+    model = nyala.Model([mean, spread], Sampling()([mean, spread]))
+    draws = model.predict([X[:7], np.ones_like(X[:7])], verbose=0) - X[:7]
+    np.testing.assert_allclose(draws, nyala.random.normal((7, 5), seed=3), rtol=1e-4, atol=1e-5)
+
+
+def test_an_embedding_in_a_graph_with_open_sizes():
+    table = layers.Embedding(11, 3)
+    table.build()
+    looked_up = tf.function(lambda ids: table(ids), input_signature=[tf.TensorSpec((None, None), tf.int64)])
+    np.testing.assert_array_equal(looked_up(tf.constant(WORDS)), table.get_weights()[0][WORDS])
+
+
 # Loops of one's own ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -128,6 +147,25 @@ def test_loops_eager_and_in_graphs_are_fit():
         weights_close(model, expected)
         np.testing.assert_allclose(means, known["loss"], rtol=1e-5)
         assert int(optimizer.iterations) == 12 and traced == traces
+
+
+def test_variables_among_the_arguments_of_a_graph_are_assigned():
+    slow, fast, other = network(), network(), network()
+    fast.set_weights([w + 1 for w in fast.get_weights()])
+    traced = []
+
+    @tf.function
+    def follow(targets, sources, rate):
+        traced.append(rate)
+        for target, source in zip(targets, sources, strict=True):
+            target.assign(source * rate + target * (1 - rate))
+
+    for model, graphs in ((slow, 1), (slow, 1), (other, 2)):
+        expected = [0.25 * w + 0.75 * v for v, w in zip(model.get_weights(), fast.get_weights(), strict=True)]
+        follow(model.variables[: len(expected)], fast.variables[: len(expected)], 0.25)
+        assert len(traced) == graphs
+        for weight, number in zip(model.get_weights(), expected, strict=True):
+            np.testing.assert_allclose(weight, number, rtol=1e-5, atol=1e-6)
 
 
 def test_random_numbers_differ_from_step_to_step_in_a_graph():

@@ -41,6 +41,16 @@ def test_images(engine):
             assert any(np.array_equal(image[0], IMAGES[image[1]][:, ::step]) for step in (1, -1))
 
 
+def test_random_images_in_batches_of_unknown_size_on_tensorflow():
+    with nyala.backend("tensorflow"):
+        turned = layers.RandomFlip("horizontal", seed=3)
+        mapped = tf.data.Dataset.from_tensor_slices((IMAGES, np.arange(5))).batch(2).map(lambda x, y: (turned(x, training=True), y))
+        assert mapped.element_spec[0].shape[0] is None
+        for images, places in mapped:
+            for image, place in zip(images.numpy(), places.numpy(), strict=True):
+                assert any(np.array_equal(image, IMAGES[place][:, ::step]) for step in (1, -1))
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_words_and_numbers(engine):
     with nyala.backend(engine):
