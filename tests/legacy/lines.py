@@ -145,17 +145,12 @@ def line_07_merge():
 
 def line_08_model():
     from keras.layers import Dense, Input
-    from keras.models import Model
+    from keras.models import Model, Sequential
 
     a = Input(shape=(4,))
     model = Model(input=a, output=Dense(2)(a))
     assert isinstance(model, Model) and isinstance(model, nyala.Model) and type(model) is type(nyala.Model(a, a))
     assert model.predict(X).shape == (12, 2)
-
-
-def line_08_layers_that_are_taken_away():
-    from keras.layers import Dense, Input
-    from keras.models import Model, Sequential
 
     model = Sequential([Dense(5, input_dim=4), Dense(3), Dense(2)])
     below = model.layers[1]
