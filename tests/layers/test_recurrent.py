@@ -443,6 +443,17 @@ def test_bidirectional_takes_layers_without_zero_output_for_mask():
 # TimeDistributed
 
 
+def test_time_distributed_leaves_masks_to_layers_that_take_them():
+    x = normals(21, (2, 5, 3, 7))
+    x[0, 1, 2] = x[1, 4] = 0
+    masked = layers.Masking()(x)
+    for inner in (layers.Dense(4), layers.Flatten(), layers.Conv1D(2, 3)):
+        layer = layers.TimeDistributed(inner)
+        np.testing.assert_array_equal(array(layer(masked)), array(layer(x)))
+    layer = layers.TimeDistributed(layers.LSTM(4))
+    close(layer(masked)[0, 1], layer.layer(x[:1, 1], mask=np.array([[True, True, False]]))[0])
+
+
 def test_time_distributed(normal):
     layer = layers.TimeDistributed(layers.Dense(3))
     x = normal(2, 5, 7, 11)

@@ -9,6 +9,7 @@ from nyala import ops
 from nyala.core.errors import ShapeError
 from nyala.core.tree import map_structure as _map
 from nyala.engines.protocol import Tensor
+from nyala.layers.building import call_signature
 from nyala.layers.core.wrapper import Wrapper
 from nyala.layers.layer import Layer
 
@@ -45,7 +46,8 @@ class TimeDistributed(Wrapper):
             self.layer.built = True
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Tensor | None = None) -> Any:
-        given = {"inputs": inputs} if mask is None or mask.ndim == 2 else {"inputs": inputs, "mask": mask}
+        masks = mask is not None and mask.ndim > 2 and "mask" in call_signature(type(self.layer)).names
+        given = {"inputs": inputs, "mask": mask} if masks else {"inputs": inputs}
         one = lambda x: self.layer(x["inputs"], training=training, **({"mask": x["mask"]} if "mask" in x else {}))  # noqa: E731
         if training and any(not weight.made_trainable for weight in self.layer.weights):
             return _map(lambda x: ops.swapaxes(x, 0, 1), ops.map(one, _map(lambda x: ops.swapaxes(x, 0, 1), given)))
