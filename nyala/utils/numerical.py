@@ -57,7 +57,7 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
     """Rows divided by their norm; rows of zeros stay.
 
     Args:
-        x: array or tensor of numbers.
+        x: array or tensor of numbers, or a list of them. A NumPy array of one axis becomes a row, as in Keras; all else keeps its shape.
         axis: along which the norm is taken.
         order: of the norm, 2 is Euclidean.
 
@@ -67,10 +67,11 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
         raise ArgumentError("normalize(axis)", need="one axis, an integer", got=repr(axis), fix="divide by the norm of all: x / np.linalg.norm(x)")
     if isinstance(x, (np.ndarray, list, tuple)):
-        x = np.asarray(x)
-        norm = np.atleast_1d(np.linalg.norm(x, order, axis))
+        rows = np.asarray(x)
+        norm = np.atleast_1d(np.linalg.norm(rows, order, axis))
         norm[norm == 0] = 1
-        return x / np.expand_dims(norm, axis)
+        result = rows / np.expand_dims(norm, axis)
+        return result if isinstance(x, np.ndarray) else result.reshape(rows.shape)
     from nyala import ops
 
     return ops.normalize(x, axis=axis, order=order)

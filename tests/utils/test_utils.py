@@ -45,6 +45,11 @@ def test_normalize():
             np.testing.assert_allclose(utils.normalize(x, axis, order), want, rtol=1e-6)
     np.testing.assert_array_equal(utils.normalize(np.array([[0.0, 0.0], [3.0, 4.0]])), [[0, 0], [0.6, 0.8]])
     np.testing.assert_array_equal(utils.normalize(np.array([3.0, 4.0])), [[0.6, 0.8]])  # Keras, too, adds an axis
+    for given in ([3.0, 4.0], (3.0, 4.0), [[3.0, 4.0], [0.0, 0.0], [5.0, 12.0]]):  # only to arrays
+        x = np.array(given)
+        want = x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-9)
+        np.testing.assert_allclose(utils.normalize(given), want, rtol=1e-12)
+        assert np.shape(utils.normalize(given)) == x.shape
 
 
 PADDED = [
