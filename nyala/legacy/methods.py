@@ -368,6 +368,15 @@ def _layer_init(init: Callable) -> Callable:
     return call
 
 
+def _model_init(init: Callable) -> Callable:
+    @functools.wraps(init)
+    def call(self: Any, *args: Any, **kwargs: Any) -> None:
+        own = len(args) == 1 and args[0] is self  # super().__init__(self), which tf.keras let pass
+        init(self, *(() if own else args), **kwargs)
+
+    return call
+
+
 def _attribute(self: Any, name: str) -> Any:
     """An attribute of a layer by its name of old."""
     today = tables.ATTRIBUTES.get(name)
@@ -543,7 +552,7 @@ class _Around:
 
 ADDITIONS: list[tuple[Any, dict[str, Any]]] = [
     (Model, {
-        **_GENERATORS, "predict_proba": predict_proba, "predict_classes": predict_classes, "to_yaml": to_yaml,
+        "__init__": _Around(_model_init), **_GENERATORS, "predict_proba": predict_proba, "predict_classes": predict_classes, "to_yaml": to_yaml,
         **dict.fromkeys(("_make_predict_function", "_make_train_function", "_make_test_function"), _nothing),
         "fit": _Around(_fit), "evaluate": _Around(_evaluate), "predict": _Around(_evaluate), "compile": _Around(_compile),
         **dict.fromkeys(("train_on_batch", "test_on_batch"), _Around(_on_batch)),

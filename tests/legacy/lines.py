@@ -455,6 +455,22 @@ def line_31_own_layers():
     model.fit(X, Y[:, :2], verbose=0)
     assert all(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
+    from keras.layers import Dense
+    from keras.models import Model
+
+    class Written(Model):
+        def __init__(self, units):
+            super().__init__(self)  # as tutorials of tf.keras had it
+            self.dense = Dense(units)
+
+        def call(self, x, training=None):
+            return self.dense(x)
+
+    written = Written(3)
+    written.compile("sgd", "mse")
+    written.fit(X, Y, verbose=0)
+    assert written.predict(X).shape == (12, 3)
+
 
 def line_32_layers_that_went():
     from keras import layers
