@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nyala.core import sharding, tree, twins
+from nyala.core.errors import NyalaError
 from nyala.core.masks import get_mask, set_mask
 from nyala.core.op import convert
 from nyala.core.recompiles import Recompiles
@@ -114,6 +115,8 @@ def discover(function: Callable, *specs: Any) -> tuple[list[Variable], list[Vari
             inside.values.clear()
             try:
                 result = real.eval_shape(function, *specs)
+            except NyalaError:  # says what is wrong; the first error only that the function needs the engine
+                raise
             except Exception as second:  # the engine stumbles, too; the first error is about the code of the user
                 raise error from second
             result = tree.map_structure(lambda leaf: Spec(tuple(leaf.shape), str(leaf.dtype)) if hasattr(leaf, "shape") else leaf, result)

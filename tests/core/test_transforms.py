@@ -8,6 +8,7 @@ import pytest
 
 import nyala
 from nyala import ops
+from nyala.core.errors import ShapeError
 from nyala.core.transforms import Compiled, Program, discover, repeat
 from nyala.engines import current
 from nyala.engines.spec import Spec
@@ -249,3 +250,22 @@ def test_a_function_that_is_compiled_again_and_again_says_why_once(calls, blame)
         f"nyala.jit(double) was compiled 4 times: {blame}. A compiled program has fixed shapes, and each new one takes time; "
         "pad to a few shapes, or pass numbers that change as tensors"
     ]
+
+
+def test_an_error_of_nyala_is_told_where_code_needs_the_engine():
+    """Such code fails on shapes alone first; that error would hide what is wrong."""
+    jnp = pytest.importorskip("jax.numpy")
+
+    @nyala.jit
+    def function(x):
+        return nyala.ops.reshape(jnp.sin(x), (7, 7))
+
+    with nyala.backend("jax"), pytest.raises(ShapeError, match="7"):
+        function(np.ones((3, 2), "float32"))
+
+    @nyala.jit
+    def wrong(x):
+        return jnp.sin(x).no_such_attribute
+
+    with nyala.backend("jax"), pytest.raises((TypeError, AttributeError)):
+        wrong(np.ones((3, 2), "float32"))
