@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pathlib
 import runpy
+import subprocess
 import sysconfig
 import tempfile
 from typing import Any
@@ -31,7 +32,7 @@ class KernelHook(BuildHookInterface):
         self.folder = tempfile.TemporaryDirectory(prefix="nyala-kernels-")
         try:
             made = _kernels["make_installed"](pathlib.Path(self.folder.name))
-        except ValueError as error:
+        except (ValueError, OSError, subprocess.SubprocessError) as error:
             self.app.display_warning(f"a wheel without kernels: {error}")
             return
         for path in made:

@@ -233,7 +233,7 @@ def _convolve_differentiated(params: dict[str, Any], x: Array, kernel: Array) ->
 
 def _window(params: dict[str, Any], x: Array, kernel: Array) -> tuple[Any, Any, Any, tuple[int, ...]] | None:
     """Strides, padding, dilation, and the shape of the result; None if no kernel shall compute it."""
-    if params["groups"] != 1 or {*params["spread"]} > {1}:
+    if params["groups"] != 1 or not {*params["spread"]} <= {1}:
         return None
     strides, padding, dilation = (tuple(params[name]) for name in ("strides", "padding", "dilation"))
     whole = functools.partial(kernels.xla_convolution, strides=strides, padding=padding, spread=params["spread"], dilation=dilation)

@@ -175,6 +175,24 @@ def test_any_chain_of_operations(seed):
     same(jax.jit(joining.joined(function))(X), jax.jit(function)(X))
 
 
+@pytest.mark.parametrize("gradients", [False, True])
+def test_transposed_convolutions_with_strides_are_not_joined(gradients):
+    x = WHOLE  # 40 channels to 18
+
+    def function(x, row):
+        y = windows.conv_input_gradient(x, KERNEL, (3, 42, 44, 18), (2, 2), ((0, 1), (0, 1)), (1, 1), 1)
+        return nyala.ops.relu(y + row[:18])
+
+    if gradients:
+        loss = lambda values: (jnp.sum(jnp.sin(function(values["x"], values["row"]))), ())  # noqa: E731
+        values = {"x": x, "row": ROW}
+        step = lambda values: jax.value_and_grad(joining.differentiable(loss), has_aux=True)(values)  # noqa: E731
+        same(jax.jit(joining.joined(step))(values), jax.jit(jax.value_and_grad(loss, has_aux=True))(values))
+    else:
+        same(jax.jit(joining.joined(function))(x, ROW), jax.jit(function)(x, ROW))
+        assert "nyala_finished_convolution" not in primitives(function, x, ROW)
+
+
 def test_a_convolution_before_one_that_is_not_joined_is_computed_once():
     small = KERNEL[:, :, :3, :2]
     function = lambda x, row: conv(jnp.maximum(conv(x) + row, 0)[:, :4, :4, :3], small)  # noqa: E731
@@ -327,6 +345,24 @@ def test_gradients_of_convolutions_along_one_axis():
     joined = with_gradients(function, True)
     same(jax.jit(joining.joined(joined))(values), expected)
     assert "nyala_pooled_gradient" in names(joined, values)
+
+
+@pytest.mark.parametrize("block", ["relu", "relu and pool", "residual"])
+def test_gradients_of_each_of_some(block):
+    """vmap of value_and_grad: the composed forms, which are mapped."""
+    several = jax.tree.map(lambda leaf: np.stack([leaf, leaf * 0.5, -leaf]), ARGS)
+    expected = jax.jit(jax.vmap(with_gradients(BLOCKS[block], False)))(several)
+    joined = jax.vmap(with_gradients(BLOCKS[block], True))
+    same(jax.jit(joining.joined(joined))(several), expected)
+
+
+def test_gradients_of_sums_of_columns():
+    g, weights = RNG.normal(size=(3000, 40)).astype(np.float32), RNG.normal(size=40).astype(np.float32)
+    assert kernels.totals(g) is not None
+    assert kernels.totals(g[:100]) is None
+    slope = jax.jit(jax.grad(lambda g: jnp.sum(kernels.totals(g) * weights)))(g)
+    np.testing.assert_array_equal(slope, np.broadcast_to(weights, g.shape))
+    np.testing.assert_allclose(jax.jvp(kernels.totals, (g,), (g * 2,))[1], 2 * g.sum(0), rtol=0, atol=1e-3)
 
 
 def test_slopes_of_a_pool_of_equals_go_to_the_first():
