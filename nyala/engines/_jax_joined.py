@@ -122,33 +122,23 @@ def _evaluate(closed: ClosedJaxpr, args: Sequence[Any], differentiated: bool = F
     reads = Counter(v for v in readers if not isinstance(v, Literal))
     read = lambda v: v.val if isinstance(v, Literal) else values[v] if reads[v] > 1 else values.pop(v)  # noqa: E731
     for equation in jaxpr.eqns:
-        found = (_apply_differentiated if differentiated else _apply)(equation, [read(v) for v in equation.invars])
+        found = _apply(equation, [read(v) for v in equation.invars], differentiated)
         for variable, value in zip(equation.outvars, found, strict=True):
             values[variable] = value if reads[variable] == 1 else _array(value)
     return [read(v) for v in jaxpr.outvars]
 
 
-def _apply(equation: Any, given: list[Any]) -> Sequence[Any]:
+def _apply(equation: Any, given: list[Any], differentiated: bool) -> Sequence[Any]:
     name, params = equation.primitive.name, equation.params
-    if name in CALLS and (any(isinstance(value, _Later) for value in given) or _work(_called(equation))):
-        return _evaluate(_called(equation), given)
-    if name in SUMS:
-        given = [_array(value) for value in given]
-    found = RULES[name](params, *given) if name in RULES else None
-    return _bind(equation, [_array(value) for value in given]) if found is None else [found]
-
-
-def _apply_differentiated(equation: Any, given: list[Any]) -> Sequence[Any]:
-    """Only what has the derivatives that the joined operation will have: other maxima, say, divide them among equals."""
-    name, params = equation.primitive.name, equation.params
-    if name in RULED:
+    if differentiated and name in RULED:
         inner = _marked(_called(equation))
         name, params = (inner.primitive.name, inner.params) if inner is not None else ("", {})
     elif name in CALLS and (any(isinstance(value, _Later) for value in given) or _work(_called(equation))):
-        return _evaluate(_called(equation), given, differentiated=True)
+        return _evaluate(_called(equation), given, differentiated)
     if name in SUMS:
         given = [_array(value) for value in given]
-    found = DIFFERENTIATED[name](params, *given) if name in DIFFERENTIATED else None
+    rules = DIFFERENTIATED if differentiated else RULES
+    found = rules[name](params, *given) if name in rules else None
     return _bind(equation, [_array(value) for value in given]) if found is None else [found]
 
 
@@ -161,7 +151,7 @@ def _called(equation: Any) -> ClosedJaxpr:
 def _marked(called: ClosedJaxpr) -> Any:
     """The one equation of a function with a derivative of its own, if that is an operation of Nyala's."""
     jaxpr = called.jaxpr
-    alone = len(jaxpr.eqns) == 1 and jaxpr.eqns[0].primitive.name in MARKS and not called.consts
+    alone = len(jaxpr.eqns) == 1 and jaxpr.eqns[0].primitive.name.startswith("nyala_") and not called.consts
     return jaxpr.eqns[0] if alone and [*jaxpr.eqns[0].invars] == [*jaxpr.invars] and [*jaxpr.eqns[0].outvars] == [*jaxpr.outvars] else None
 
 
@@ -320,10 +310,10 @@ def _largest(params: dict[str, Any], x: Any) -> _Later | None:
 
 
 SUMS: dict[str, Callable] = {"conv_general_dilated": _convolution, "nyala_convolve": _convolve}
-MARKS: dict[str, Callable] = {"nyala_positive": _positive, "nyala_largest": _largest}
-RULES = {**SUMS, **MARKS, "add": _add, "sub": _subtract, "mul": _multiply, "max": _maximum, "reduce_window_max": _largest_of_windows}
-MARKS["nyala_convolve"] = _convolve_differentiated
-DIFFERENTIATED = {**MARKS, "add": _add, "sub": _subtract}
+TAKEN: dict[str, Callable] = {"add": _add, "sub": _subtract, "nyala_positive": _positive, "nyala_largest": _largest}
+RULES = {**SUMS, **TAKEN, "mul": _multiply, "max": _maximum, "reduce_window_max": _largest_of_windows}
+# Only what has the derivatives that the joined operation will have: other maxima, say, divide them among equals.
+DIFFERENTIATED = {**TAKEN, "nyala_convolve": _convolve_differentiated}
 
 
 # With gradients ---------------------------------------------------------------------------------------------------------------------------

@@ -44,8 +44,15 @@ typedef uint8_t Bytes __attribute__((vector_size(VECTOR)));
 typedef uint16_t Halves __attribute__((vector_size(VECTOR * 2)));
 constexpr int NONE = 255;
 
-// In two steps, each of one instruction: GCC takes the elements one by one otherwise.
-static inline Numbers numbers_of(Bytes bytes) { return __builtin_convertvector(__builtin_convertvector(bytes, Halves), Numbers); }
+// As many bytes as there are of a vector, as numbers. In two steps, each of one instruction: GCC takes the elements one by one otherwise.
+static inline Numbers named(const uint8_t* from, int64_t count) {
+  Bytes bytes = {};
+  if (count >= VECTOR)
+    memcpy(&bytes, from, VECTOR);
+  else if (count > 0)
+    memcpy(&bytes, from, count);
+  return __builtin_convertvector(__builtin_convertvector(bytes, Halves), Numbers);
+}
 
 // nan is larger than all.
 static inline Vector larger(Vector a, Vector b) { return a > b ? a : a != a ? a : b; }
@@ -631,19 +638,11 @@ struct KernelGradient : Geometry {
       Numbers which[PAIR] = {};
       if (y < down && z < across) {
         load(g + place, pair, lanes);
-        name(winners + place, which, lanes);
+        for (int u = 0; u < PAIR; u++) which[u] = named(winners + place + u * VECTOR, lanes - u * VECTOR);
       }
       for (Int k = q - z * pool_x; k < pool_x && q < to; k++, q++, packed += LANE)
         for (int u = 0; u < PAIR; u++) at(packed + u * VECTOR) = which[u] == Numbers{} + int(first + k) ? pair[u] : Vector{};
     }
-  }
-  static void name(const uint8_t* from, Numbers* which, Int lanes) {
-    Bytes bytes[PAIR] = {};
-    if (lanes == LANE)
-      memcpy(bytes, from, LANE);
-    else
-      memcpy(bytes, from, lanes);
-    for (int u = 0; u < PAIR; u++) which[u] = numbers_of(bytes[u]);
   }
 
   void piece(Int n) const {
@@ -1065,18 +1064,10 @@ struct Totals : Rows {
       Vector sum = {};
       for (Int r = n * piece; r < end(n); r++) {
         const Vector slope = part(g + r * channels + c, lanes);
-        sum += winners ? has_winner(winners + r * channels + c, lanes) ? slope : Vector{} : slope;
+        sum += winners ? named(winners + r * channels + c, lanes) != Numbers{} + NONE ? slope : Vector{} : slope;
       }
       memcpy(total + c, &sum, lanes * sizeof(float));
     }
-  }
-  static Numbers has_winner(const uint8_t* from, Int lanes) {
-    Bytes bytes = {};
-    if (lanes == VECTOR)
-      memcpy(&bytes, from, VECTOR);
-    else
-      memcpy(&bytes, from, lanes);
-    return numbers_of(bytes) != Numbers{} + NONE;
   }
 
   void run(const XLA_FFI_CallFrame* frame) {

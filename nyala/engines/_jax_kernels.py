@@ -187,14 +187,11 @@ def _composed_pooled_convolution(*arrays: Array, positive: bool, pool: Shape, **
     """A finished convolution, and the number of the first in each pool that is the largest; NONE where relu leaves nothing."""
     result = _composed_finished_convolution(*arrays, positive=positive, pool=(1,) * len(pool), **window)
     counts = [size // k for size, k in zip(result.shape[1:-1], pool, strict=True)]
-    parts = []
-    for first in itertools.product(*map(range, pool)):
-        stops = (start + (count - 1) * k + 1 for start, count, k in zip(first, counts, pool, strict=True))
-        parts.append(lax.slice(result, (0, *first, 0), (result.shape[0], *stops, result.shape[-1]), (1, *pool, 1)))
-    largest, which = parts[0], jax.numpy.zeros(parts[0].shape, np.uint8)
-    for i, part in enumerate(parts):
-        which = jax.numpy.where(part > largest, np.uint8(i), which)
-        largest = lax.max(part, largest)
+    sides = list(zip(counts, pool, strict=True))
+    whole = lax.slice(result, (0,) * result.ndim, (len(result), *(count * k for count, k in sides), result.shape[-1]))
+    tiles, axes = whole.reshape(len(result), *itertools.chain.from_iterable(sides), -1), range(1, 2 * len(pool) + 1)
+    tiles = tiles.transpose(0, *axes[::2], *axes[1::2], len(axes) + 1).reshape(len(result), *counts, math.prod(pool), -1)
+    largest, which = tiles.max(-2), tiles.argmax(-2).astype(np.uint8)
     return largest, jax.numpy.where(largest > 0, which, np.uint8(NONE)) if positive else which
 
 
@@ -217,10 +214,14 @@ def at_winners(g: Array, which: Array, counts: Shape, pool: Shape) -> Array:
     return lax.pad(whole, np.zeros((), whole.dtype), [(0, 0, 0), *rest, (0, 0, 0)]) if any(after for _, after, _ in rest) else whole
 
 
+def lowest(dtype: np.dtype) -> float:
+    """What is no larger than any number of this dtype."""
+    return -math.inf if jax.numpy.issubdtype(dtype, np.floating) else jax.numpy.iinfo(dtype).min
+
+
 def largest_of_tiles(x: Array, pool: Shape) -> Array:
     """The largest of each whole tile of x (b, *s, c)."""
-    lowest = -np.inf if jax.numpy.issubdtype(x.dtype, np.floating) else jax.numpy.iinfo(x.dtype).min
-    return lax.reduce_window(x, np.asarray(lowest, x.dtype), lax.max, (1, *pool, 1), (1, *pool, 1), "VALID")
+    return lax.reduce_window(x, np.asarray(lowest(x.dtype), x.dtype), lax.max, (1, *pool, 1), (1, *pool, 1), "VALID")
 
 
 WINDOW = ("strides", "padding", "dilation", "turned")  # what tells convolutions apart

@@ -231,16 +231,12 @@ def _shifted(x: Array, window: Sequence[int], strides: Shape, dilation: Shape, c
 
 def max_pool(x: Array, window: Shape, strides: Shape, padding: Padding) -> Array:
     """The primitive `max_pool`."""
-    return _pool(x, window, strides, padding, _lowest(x.dtype), lax.max, jnp.max)
+    return _pool(x, window, strides, padding, kernels.lowest(x.dtype), lax.max, jnp.max)
 
 
 def sum_pool(x: Array, window: Shape, strides: Shape, padding: Padding) -> Array:
     """The primitive `sum_pool`."""
     return _pool(x, window, strides, padding, 0, lax.add, functools.partial(jnp.sum, dtype=x.dtype))
-
-
-def _lowest(dtype: np.dtype) -> float:
-    return -math.inf if jnp.issubdtype(dtype, np.floating) else jnp.iinfo(dtype).min
 
 
 def _pool(x: Array, window: Shape, strides: Shape, padding: Padding, neutral: float, combine: Callable, reduce: Callable) -> Array:

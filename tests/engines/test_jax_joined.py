@@ -381,8 +381,8 @@ guided.defjvp(lambda primals, tangents: (guided(*primals), tangents[0] * (primal
 
 
 @jax.custom_jvp
-def raised(x):
-    return x + 1
+def raised(x, by):
+    return x + by
 
 
 raised.defjvp(lambda primals, tangents: (raised(*primals), tangents[0] * 5))
@@ -392,7 +392,7 @@ raised.defjvp(lambda primals, tangents: (raised(*primals), tangents[0] * 5))
     "function",
     [
         lambda x, k, row, whole: guided(conv(x, k)),  # with a derivative of its own
-        lambda x, k, row, whole: raised(conv(x, k)),
+        lambda x, k, row, whole: raised(conv(x, k), whole),
         lambda x, k, row, whole: jnp.maximum(conv(x, k), 0),  # which divides slopes among equals
         lambda x, k, row, whole: pool(conv(x, k)),
         lambda x, k, row, whole: conv(x, k) * row,  # whose gradient needs what is between
